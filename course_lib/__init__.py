@@ -1,0 +1,30 @@
+"""The tested model code behind the course on attention, Transformers and BERT.
+
+The names below are importable from ``course_lib`` itself.  Each is loaded when it is
+first used, so that ``import course_lib`` is immediate and needs no torch.
+"""
+
+from importlib import import_module
+
+_MODULE_OF = {
+    "KeyValueCache": "attention",
+    "SelfAttention": "attention",
+    "boolean_mask": "attention",
+    "causal_mask": "attention",
+    "merge_heads": "attention",
+    "padding_mask": "attention",
+    "scaled_dot_product_attention": "attention",
+    "split_heads": "attention",
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])
