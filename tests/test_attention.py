@@ -33,8 +33,8 @@ TOLERANCE = {
 def assert_close(actual, expected, dtype=torch.float32, among=()):
     """Nothing is further off than the dtype's share of the largest entry.
 
-    In a tensor of two or three numbers all can cancel to next to nothing, and what is left of
-    them is rounding; there the largest entry is looked for among the terms as well.
+    A sum of large terms can cancel to next to nothing, and what is left of it is rounding, so
+    the largest entry is looked for among the terms as well.
     """
     assert actual.shape == expected.shape
     assert actual.isfinite().all()
@@ -53,12 +53,12 @@ def test_equals_torch_at_the_size_of_a_real_layer(dtype, masked):
     theirs = [x.to(exact).requires_grad_() for x in inputs]
     output, _ = scaled_dot_product_attention(*ours, mask)
     expected = F.scaled_dot_product_attention(*theirs, attn_mask=mask)
-    assert_close(output, expected, dtype)
+    assert_close(output, expected, dtype, among=theirs)
     out_gradient = torch.randn(output.shape, generator=generator).to(dtype)
     output.backward(out_gradient)
     expected.backward(out_gradient.to(exact))
     for mine, other in zip(ours, theirs, strict=True):
-        assert_close(mine.grad, other.grad, dtype)
+        assert_close(mine.grad, other.grad, dtype, among=[*theirs, out_gradient])
 
 
 def random_mask(shape, generator):

