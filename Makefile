@@ -1,0 +1,44 @@
+# Everything here needs only Python 3.11 or newer and make. `make` alone lists the targets.
+
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
+	done),python3)
+INSTALL = $(PYTHON) tools/install.py
+BIN := .venv/bin
+LAB_FLAGS ?=
+LOCK_FLAGS ?=
+
+.PHONY: help lab test notebooks bench lock clean
+
+help: ## List the targets.
+	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
+
+lab: ## Install the course if need be, and open JupyterLab on the first lesson.
+	@$(INSTALL)
+	@$(BIN)/python tools/lab.py $(LAB_FLAGS)
+
+test: ## Check everything: style, types, notebooks, tests.
+	@$(INSTALL) test slides
+	@$(BIN)/python tools/chromium.py
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tools/notebooks.py check
+	$(BIN)/python -m pytest --nbval --nbval-current-env \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope tests notebooks
+
+notebooks: ## Run every notebook from top to bottom, and bring it into its committed form.
+	@$(INSTALL) test slides
+	$(BIN)/python tools/notebooks.py execute
+	$(BIN)/python tools/notebooks.py normalise
+
+bench: ## Measure the speed of the course's attention beside PyTorch's own.
+	@$(INSTALL) test slides
+	$(BIN)/python tools/bench.py
+
+lock: ## Pin new dependencies; LOCK_FLAGS=--upgrade renews every pin.
+	$(PYTHON) tools/lock.py $(LOCK_FLAGS)
+
+clean: ## Remove the environment and everything built.
+	rm -rf .venv build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
