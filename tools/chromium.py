@@ -1,6 +1,6 @@
 """Where Chromium is on this machine, for the tests that drive a browser.
 
-    python tools/chromium.py    finds one, or installs one, and says which
+`python tools/chromium.py` finds one, or installs one, and says which.
 """
 
 import os

@@ -21,9 +21,9 @@ from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036  older versions must be able to say this
     sys.exit(
-        "The course needs Python 3.11 or newer; this is Python %d.%d.\n"
+        f"The course needs Python 3.11 or newer; this is Python {sys.version.split()[0]}.\n"
         "Install one from https://www.python.org/downloads/ and run the command again,\n"
-        "or name it: make lab PYTHON=/path/to/python3.11" % sys.version_info[:2]
+        "or name it: make lab PYTHON=/path/to/python3.11"
     )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +106,7 @@ def explain(complaints: str) -> str:
 def make_environment() -> None:
     """Create `.venv` from scratch, with pip in it."""
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        version = "%d.%d" % sys.version_info[:2]
+        version = ".".join(map(str, sys.version_info[:2]))
         sys.exit(
             f"This Python ({sys.executable}) cannot make virtual environments.\n"
             f"On Debian or Ubuntu: sudo apt install python{version}-venv"
