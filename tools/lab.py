@@ -21,6 +21,8 @@ QUIET_AND_LOCAL = [
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
+    "--ServerApp.allow_root=True",  # in a container and in WSL a student may well be root
+    "--log-level=WARN",
 ]
 
 

@@ -1,0 +1,191 @@
+"""The installer: CPU torch from an index that answers, a quick fallback, clear messages."""
+
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tools import install
+
+VERSION = f"{install.pins()['torch']}+cpu"
+
+
+@pytest.fixture
+def index(tmp_path):
+    """A loopback package index that serves an empty torch, and the requests it got."""
+    folder = tmp_path / "index" / "torch"
+    folder.mkdir(parents=True)
+    wheel = f"torch-{VERSION}-py3-none-any.whl"
+    with zipfile.ZipFile(folder / wheel, "w") as archive:
+        info = f"torch-{VERSION}.dist-info"
+        archive.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {VERSION}\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{wheel.replace("+", "%2B")}">{wheel}</a>')
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            requests.append(f"{self.command} {self.path}")
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=tmp_path / "index")
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", requests
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def no_pip_settings(monkeypatch):
+    """Keep pip from this machine's own indexes, folders of wheels and cache."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+
+
+@pytest.mark.usefixtures("no_pip_settings")
+def test_torch_comes_from_the_cpu_index_where_it_answers(index, tmp_path):
+    address, requests = index
+    target = tmp_path / "installed"
+    assert install.install_cpu_torch(Path(sys.executable), address, "--target", str(target))
+    assert [path.name for path in target.iterdir()] == [f"torch-{VERSION}.dist-info"]
+    assert any(request.startswith("GET /torch/torch-") for request in requests)
+
+
+@pytest.mark.usefixtures("no_pip_settings")
+def test_an_index_without_the_pinned_torch_is_no_failure(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(install, "pins", lambda: {"torch": "0.0.1"})
+    flags = ["--target", str(tmp_path / "installed")]
+    assert not install.install_cpu_torch(Path(sys.executable), index[0], *flags)
+
+
+@pytest.mark.parametrize("kind", ["refuses", "never answers", "does not exist"])
+def test_an_index_out_of_reach_is_given_up_within_seconds(kind, capsys):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if kind == "never answers":
+            silent.listen()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        if kind == "does not exist":
+            address = "http://index.invalid"
+        start = time.monotonic()
+        assert not install.install_cpu_torch(Path(sys.executable), address)
+        assert time.monotonic() - start < 6
+    assert "does not answer" in capsys.readouterr().out
+
+
+def test_an_index_that_trickles_is_given_up_within_seconds(monkeypatch):
+    def hang(*arguments, **keywords):
+        time.sleep(30)
+
+    monkeypatch.setattr("urllib.request.urlopen", hang)
+    start = time.monotonic()
+    assert not install.index_answers("http://127.0.0.1", seconds=0.2)
+    assert time.monotonic() - start < 2
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of two files whose installation is recorded, not done."""
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(install, "VENV_PYTHON", tmp_path / ".venv" / "bin" / "python")
+    monkeypatch.setattr(install, "STAMP", tmp_path / ".venv" / "installed.json")
+    monkeypatch.setattr(install, "CONSTRAINTS", tmp_path / "constraints.txt")
+    monkeypatch.setattr(install, "install_cpu_torch", lambda python, index: True)
+    (tmp_path / "pyproject.toml").write_text("[project]")
+    (tmp_path / "constraints.txt").write_text("torch==1\n")
+    calls = []
+
+    def make_environment():
+        calls.append("venv")
+        install.VENV_PYTHON.parent.mkdir(parents=True, exist_ok=True)
+        install.VENV_PYTHON.touch()
+
+    monkeypatch.setattr(install, "make_environment", make_environment)
+    monkeypatch.setattr(install, "pip_install", lambda *arguments: calls.append(arguments[-1]))
+    return calls
+
+
+def test_a_finished_installation_is_not_done_again(course, tmp_path):
+    install.install({"test"})
+    assert course == ["venv", f"{tmp_path}[test]"]
+    install.install({"test"})
+    install.install(set())
+    assert len(course) == 2
+
+
+def test_more_extras_and_new_pins_are_installed_into_the_same_environment(course, tmp_path):
+    install.install(set())
+    install.install({"test"})
+    (tmp_path / "constraints.txt").write_text("torch==2\n")
+    install.install(set())
+    assert course == ["venv", str(tmp_path), f"{tmp_path}[test]", f"{tmp_path}[test]"]
+
+
+def test_an_unfinished_installation_is_made_again(course, monkeypatch, capsys):
+    with monkeypatch.context() as broken:
+        broken.setattr(install, "pip_install", lambda *arguments: "[Errno 28] No space left")
+        with pytest.raises(SystemExit, match="The disk is full: the course needs about"):
+            install.install(set())
+    install.install(set())
+    assert course[:2] == ["venv", "venv"]
+
+
+def test_an_environment_that_was_moved_is_made_again(course, tmp_path, monkeypatch):
+    install.install(set())
+    moved = tmp_path / "moved"
+    install.VENV.rename(moved)
+    monkeypatch.setattr(install, "VENV", moved)
+    monkeypatch.setattr(install, "VENV_PYTHON", moved / "bin" / "python")
+    monkeypatch.setattr(install, "STAMP", moved / "installed.json")
+    install.install(set())
+    assert course.count("venv") == 2
+
+
+@pytest.mark.usefixtures("no_pip_settings")
+def test_no_network_is_said_in_a_sentence(monkeypatch):
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
+    complaints = install.pip_install(Path(sys.executable), "--dry-run", "course-of-nobody")
+    assert "Connect, or set HTTPS_PROXY" in install.explain(complaints)
+
+
+def test_other_failures_point_to_pips_own_message():
+    assert "pip's own message is above" in install.explain("ERROR: Invalid requirement")
+
+
+def test_a_python_without_venv_names_the_package_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"sudo apt install python3\.\d+-venv"):
+        install.make_environment()
+
+
+def test_a_full_disk_is_noticed_before_anything_is_made(monkeypatch):
+    usage = type("usage", (), {"free": 10**9})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(SystemExit, match=r"1\.0 GB are free"):
+        install.make_environment()
+
+
+def test_an_old_python_is_told_what_to_do():
+    source = Path(install.__file__).read_text()
+    program = f"import sys; sys.version_info = (3, 9); exec({source!r})"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.startswith("The course needs Python 3.11 or newer")
