@@ -1,0 +1,186 @@
+"""The attention explorer: who looks at whom, in every layer and head."""
+
+import html
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from course_lib.explorers.trace import Source, Trace
+from course_lib.explorers.widget import Explorer
+
+TABLE_TOKENS = 64  # beyond these a table of every cell is too much to read, and to send
+STRONGEST = 5  # how many links a long sentence's table lists instead
+
+# Weights travel as bytes, 0 to 255; each has its colour.  One hue, darker = more.
+PALETTE = [to_hex(colormaps["Blues"](level)) for level in range(256)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, 0 to 1 (WCAG 2.2)."""
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+# From this level on, white digits are easier to read than black ones.
+WHITE_FROM = next(
+    level
+    for level, colour in enumerate(PALETTE)
+    if contrast(colour, "#ffffff") > contrast(colour, "#000000")
+)
+
+
+def percent(level: int) -> int:
+    """The number written in a cell of level 0 to 255."""
+    return int(int(level) * 100 / 255 + 0.5)
+
+
+def attention_explorer(
+    source: Source,
+    text: str = "The animal did not cross the street because it was too tired.",
+    layer: int = 1,
+    head: int = 0,
+) -> "AttentionExplorer":
+    """A sentence box over a heatmap of what the source attends to.
+
+    Args:
+        source: any callable from a sentence to a `Trace`; `bert_source` makes one of a BERT.
+        text: the sentence to begin with.
+        layer: which layer to show first, counted from 1.
+        head: which head, counted from 1; 0 is the mean of the heads.
+    """
+    return AttentionExplorer(source, text, layer, head)
+
+
+class AttentionExplorer(Explorer):
+    """Layer and head menus over a grid of percentages; rows look, columns are looked at."""
+
+    def __init__(self, source: Source, text: str, layer: int, head: int) -> None:
+        super().__init__(source, text, kind="attention", view={"layer": layer, "head": head})
+
+    def draw(self, trace: Trace) -> dict[str, Any]:
+        layers, heads = trace.attention.shape[:2]
+        mean = trace.attention.mean(axis=1, keepdims=True)
+        planes = np.concatenate([mean, trace.attention], axis=1)  # (L, 1 + H, Lq, Lk)
+        levels = np.rint(planes.clip(0, 1) * 255).astype(np.uint8)
+        queries, tokens = list(trace.query_tokens or trace.tokens), list(trace.tokens)
+        picture = {
+            "queries": queries,
+            "tokens": tokens,
+            "layers": layers,
+            "heads": heads,
+            "palette": PALETTE,
+            "white_from": WHITE_FROM,
+            "table_tokens": TABLE_TOKENS,
+            "hint": HINT,
+            "reading": READING,
+            "sentences": [
+                [describe(trace, levels, layer, head) for head in range(heads + 1)]
+                for layer in range(layers)
+            ],
+            "weights": levels.tobytes(),
+        }
+        if max(len(queries), len(tokens)) > TABLE_TOKENS:
+            picture["strongest"] = strongest_links(levels).tolist()
+        return picture
+
+    def chosen(self) -> tuple[int, int]:
+        """The layer and head to show, as indices of the picture's planes."""
+        layer = min(max(self.view["layer"], 1), self.picture["layers"]) - 1
+        return layer, min(max(self.view["head"], 0), self.picture["heads"])
+
+    def sentence(self) -> str:
+        if not self.picture:
+            return self.status["error"] or self.status["note"]
+        layer, head = self.chosen()
+        return self.picture["sentences"][layer][head]
+
+    def table(self) -> str:
+        queries, tokens = self.picture["queries"], self.picture["tokens"]
+        layer, head = self.chosen()
+        shape = (self.picture["layers"], self.picture["heads"] + 1, len(queries), len(tokens))
+        levels = np.frombuffer(self.picture["weights"], dtype=np.uint8).reshape(shape)[layer, head]
+        caption = f"<caption>{html.escape(self.sentence())}</caption>"
+        if "strongest" in self.picture:
+            rows = "".join(
+                f"<tr><td>{html.escape(queries[row])}</td><td>{html.escape(tokens[column])}</td>"
+                f"<td>{percent(levels[row, column])}</td></tr>"
+                for row, column in self.picture["strongest"][layer][head]
+            )
+            header = '<th scope="col">looks</th><th scope="col">at</th><th scope="col">percent</th>'
+            return f"<table>{caption}<tr>{header}</tr>{rows}</table>"
+        header = "".join(f'<th scope="col">{html.escape(token)}</th>' for token in tokens)
+        rows = "".join(
+            f'<tr><th scope="row">{html.escape(query)}</th>'
+            + "".join(
+                f'<td style="background-color:{PALETTE[level]};color:{ink(level)}" '
+                f'title="{html.escape(reading(query, token, level))}">{percent(level)}</td>'
+                for token, level in zip(tokens, levels[row].tolist(), strict=True)
+            )
+            + "</tr>"
+            for row, query in enumerate(queries)
+        )
+        return f"<table>{caption}<tr><td></td>{header}</tr>{rows}</table>"
+
+
+HINT = (
+    "Each row shows how the word on its left shares out its attention, in percent, "
+    "over the words above."
+)
+# What a cell says; explorer.js fills in the same words.
+READING = "“{query}” looks at “{token}”: {percent} percent."
+
+
+def reading(query: str, token: str, level: int) -> str:
+    """One cell in words."""
+    return READING.format(query=query, token=token, percent=percent(level))
+
+
+def ink(level: int) -> str:
+    """The colour of the digits on a cell of that level."""
+    return "#ffffff" if level >= WHITE_FROM else "#000000"
+
+
+def strongest_links(levels: np.ndarray) -> np.ndarray:
+    """The strongest cells of every plane: (L, 1 + H, Lq, Lk) -> (L, 1 + H, 5, row and column)."""
+    flat = levels.reshape(*levels.shape[:2], -1).astype(np.int16)
+    order = np.argsort(-flat, axis=-1, kind="stable")[..., :STRONGEST]
+    return np.stack(np.unravel_index(order, levels.shape[2:]), axis=-1)
+
+
+def describe(trace: Trace, levels: np.ndarray, layer: int, head: int) -> str:
+    """One plane in words: its strongest link between two words, and what special tokens draw."""
+    plane, heads = levels[layer, head], levels.shape[1] - 1
+    queries, tokens = list(trace.query_tokens or trace.tokens), list(trace.tokens)
+    special = np.array(trace.special, dtype=bool)
+    same = queries == tokens
+    words = plane.astype(np.int16)
+    words[:, special] = -1
+    if same:
+        words[special, :] = -1
+        np.fill_diagonal(words, -1)
+    name = f"Layer {layer + 1}, " + (f"head {head}" if head else f"mean of {heads} heads")
+    if levels.shape[0] == heads == 1:
+        name = "One head"
+    row, column = np.unravel_index(words.argmax(), words.shape)
+    if words[row, column] < 0:
+        sentence = f"{name}: there is no second word to look at."
+    else:
+        strength = percent(plane[row, column])
+        sentence = (
+            f"{name}: the strongest link between two words is from “{queries[row]}” to "
+            f"“{tokens[column]}” ({strength} percent)."
+        )
+    if special.any():
+        names = " and ".join(dict.fromkeys(t for t, s in zip(tokens, special, strict=True) if s))
+        share = plane[:, special].sum() / max(plane.sum(), 1)
+        sentence += f" {names} draw {share:.0%} of all attention.".replace("%", " percent")
+    return sentence
