@@ -334,7 +334,7 @@ def validate(notebook: NotebookNode, **options: Any) -> None:
 def parse(content: bytes) -> NotebookNode:
     try:
         notebook = nbformat.reader.reads(content.decode("utf-8-sig"))
-    except (AttributeError, ValueError, nbformat.ValidationError) as error:
+    except (AttributeError, TypeError, ValueError, nbformat.ValidationError) as error:
         raise NotebookError("not a notebook: its text is no notebook's JSON") from error
     if notebook.get("nbformat") != 4:
         raise NotebookError("in an old format: open it in JupyterLab and save it")
@@ -376,7 +376,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=["execute", "normalise", "check"])
     parser.add_argument("paths", nargs="*", type=Path, help="default: all in notebooks/")
     parser.add_argument("--redraw", action="store_true", help="execute: keep no earlier output")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     lessons = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")]
     found = []
     for path in options.paths or sorted(lessons):
