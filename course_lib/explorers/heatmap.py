@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 
 from course_lib.explorers.trace import Source, Trace
 from course_lib.explorers.widget import Explorer
+from course_lib.figures import describe_attention
 
 TABLE_TOKENS = 64  # beyond these a table of every cell is too much to read, and to send
 STRONGEST = 5  # how many links a long sentence's table lists instead
@@ -83,7 +84,16 @@ class AttentionExplorer(Explorer):
             "hint": HINT,
             "reading": READING,
             "sentences": [
-                [describe(trace, levels, layer, head) for head in range(heads + 1)]
+                [
+                    describe_attention(
+                        plane_name(layer, head, layers, heads),
+                        levels[layer, head] / 255,
+                        queries,
+                        tokens,
+                        trace.special or (),
+                    )
+                    for head in range(heads + 1)
+                ]
                 for layer in range(layers)
             ],
             "weights": levels.tobytes(),
@@ -135,6 +145,15 @@ HINT = (
     "Each row shows how the word on its left shares out its attention, in percent, "
     "over the words above."
 )
+
+
+def plane_name(layer: int, head: int, layers: int, heads: int) -> str:
+    """What one plane of a picture is called; layers and heads are counted from 1."""
+    if layers == heads == 1:
+        return "One head"
+    return f"Layer {layer + 1}, " + (f"head {head}" if head else f"mean of {heads} heads")
+
+
 # What a cell says; explorer.js fills in the same words.
 READING = "“{query}” looks at “{token}”: {percent} percent."
 
@@ -154,33 +173,3 @@ def strongest_links(levels: np.ndarray) -> np.ndarray:
     flat = levels.reshape(*levels.shape[:2], -1).astype(np.int16)
     order = np.argsort(-flat, axis=-1, kind="stable")[..., :STRONGEST]
     return np.stack(np.unravel_index(order, levels.shape[2:]), axis=-1)
-
-
-def describe(trace: Trace, levels: np.ndarray, layer: int, head: int) -> str:
-    """One plane in words: its strongest link between two words, and what special tokens draw."""
-    plane, heads = levels[layer, head], levels.shape[1] - 1
-    queries, tokens = list(trace.query_tokens or trace.tokens), list(trace.tokens)
-    special = np.array(trace.special, dtype=bool)
-    same = queries == tokens
-    words = plane.astype(np.int16)
-    words[:, special] = -1
-    if same:
-        words[special, :] = -1
-        np.fill_diagonal(words, -1)
-    name = f"Layer {layer + 1}, " + (f"head {head}" if head else f"mean of {heads} heads")
-    if levels.shape[0] == heads == 1:
-        name = "One head"
-    row, column = np.unravel_index(words.argmax(), words.shape)
-    if words[row, column] < 0:
-        sentence = f"{name}: there is no second word to look at."
-    else:
-        strength = percent(plane[row, column])
-        sentence = (
-            f"{name}: the strongest link between two words is from “{queries[row]}” to "
-            f"“{tokens[column]}” ({strength} percent)."
-        )
-    if special.any():
-        names = " and ".join(dict.fromkeys(t for t, s in zip(tokens, special, strict=True) if s))
-        share = plane[:, special].sum() / max(plane.sum(), 1)
-        sentence += f" {names} draw {share:.0%} of all attention.".replace("%", " percent")
-    return sentence

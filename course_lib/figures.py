@@ -1,0 +1,205 @@
+"""The lessons' figures, each with the sentence that says what it shows.
+
+The sentence is generated from the numbers drawn.  It is the picture's alternative text, its
+plain-text output, and the caption below it.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from IPython.display import display
+from matplotlib.figure import Figure
+
+STYLES = ["o-", "s--", "^:", "D-."]  # told apart without colour, too
+
+
+class DescribedFigure:
+    """A figure and its sentence; a notebook shows the one above the other."""
+
+    def __init__(self, figure: Figure, sentence: str) -> None:
+        self.figure = figure
+        self.sentence = sentence
+
+    def __repr__(self) -> str:
+        return self.sentence
+
+    def png(self) -> bytes:
+        """The picture as a PNG file; the same figure gives the same bytes."""
+        stream = io.BytesIO()
+        self.figure.savefig(
+            stream, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None}
+        )
+        return stream.getvalue()
+
+    def _ipython_display_(self) -> None:
+        picture = {
+            "image/png": base64.b64encode(self.png()).decode(),
+            "text/plain": self.sentence,
+        }
+        display(picture, metadata={"image/png": {"alt": self.sentence}}, raw=True)
+        caption = f"<p><em>{html.escape(self.sentence)}</em></p>"
+        display({"text/html": caption, "text/plain": self.sentence}, raw=True)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """A tensor, with or without gradients, or anything else that numpy reads."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def percent(share: float) -> int:
+    """The whole number of percent that a cell shows for a share of 0 to 1."""
+    return int(share * 100 + 0.5)
+
+
+def strongest_link(
+    weights: np.ndarray, queries: Sequence[str], tokens: Sequence[str], special: Sequence[bool] = ()
+) -> tuple[int, int] | None:
+    """Row and column of the largest weight between two different words, or None.
+
+    Args:
+        weights: (Lq, Lk).
+        queries, tokens: the names of the rows and of the columns.
+        special: for each token whether the tokenizer added it; such tokens are no words.
+    """
+    words = np.array(weights, dtype=np.float64)
+    if any(special):
+        words[:, np.asarray(special)] = -1
+    if list(queries) == list(tokens):
+        np.fill_diagonal(words, -1)
+        if any(special):
+            words[np.asarray(special), :] = -1
+    row, column = np.unravel_index(words.argmax(), words.shape)
+    return None if words[row, column] < 0 else (int(row), int(column))
+
+
+def describe_attention(
+    name: str,
+    weights: np.ndarray,
+    queries: Sequence[str],
+    tokens: Sequence[str],
+    special: Sequence[bool] = (),
+) -> str:
+    """One head in words: its strongest link between two words, and what special tokens draw."""
+    link = strongest_link(weights, queries, tokens, special)
+    if link is None:
+        sentence = f"{name}: there is no second word to look at."
+    else:
+        sentence = (
+            f"{name}: the strongest link between two words is from “{queries[link[0]]}” to "
+            f"“{tokens[link[1]]}” ({percent(weights[link])} percent)."
+        )
+    if any(special):
+        added = [token for token, is_special in zip(tokens, special, strict=True) if is_special]
+        share = weights[:, np.asarray(special)].sum() / max(weights.sum(), 1e-9)
+        sentence += (
+            f" {' and '.join(dict.fromkeys(added))} draw {percent(share)} percent of all attention."
+        )
+    return sentence
+
+
+def heatmap(
+    weights: Any,
+    rows: Sequence[str],
+    columns: Sequence[str] | None = None,
+    titles: Sequence[str] = ("Attention",),
+    sentence: str | None = None,
+    axes: tuple[str, str] = ("looks", "is looked at"),
+) -> DescribedFigure:
+    """Attention weights as a grid, darker = more; the cells show percent.
+
+    Args:
+        weights: shares of 0 to 1, (Lq, Lk), or (P, Lq, Lk) for P panels side by side.
+        rows, columns: the names of the tokens that look and of those looked at.
+        titles: one for each panel.
+        sentence: what the figure shows; generated from the weights unless given.
+        axes: what the rows and the columns do.
+    """
+    panels = as_array(weights)
+    panels = panels.reshape(-1, *panels.shape[-2:])
+    columns = rows if columns is None else columns
+    width, height = 0.42 * len(columns) + 1.2, 0.36 * len(rows) + 1.1
+    figure = Figure(figsize=(max(width, 2.6) * len(panels), height), layout="constrained")
+    for index, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+        ax = figure.add_subplot(1, len(panels), index + 1)
+        sns.heatmap(
+            panel,
+            ax=ax,
+            vmin=0,
+            vmax=1,
+            cmap="Blues",
+            cbar=False,
+            linewidths=1,
+            annot=np.vectorize(percent)(panel),
+            fmt="d",
+            annot_kws={"size": 8},
+            xticklabels=list(columns),
+            yticklabels=list(rows) if index == 0 else False,
+        )
+        ax.set_title(title, fontsize=10)
+        ax.tick_params(axis="x", rotation=90, length=0)
+        ax.tick_params(axis="y", rotation=0, length=0)
+        ax.set_xlabel(axes[1])
+        ax.set_ylabel(axes[0] if index == 0 else "")
+    if sentence is None:
+        sentence = " ".join(
+            describe_attention(title, panel, rows, columns)
+            for panel, title in zip(panels, titles, strict=True)
+        )
+    return DescribedFigure(figure, sentence)
+
+
+def curves(
+    x: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    x_label: str,
+    log: bool = False,
+    sentence: str | None = None,
+) -> DescribedFigure:
+    """Lines over the same x, one panel for each quantity, one line for each name.
+
+    Args:
+        x: where was measured; drawn on a scale of powers of two.
+        panels: {quantity: {name: values}}.
+        x_label: what x is.
+        log: whether the quantities, too, are drawn on a logarithmic scale.
+        sentence: what the figure shows; generated from first and last values unless given.
+    """
+    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
+    colours = sns.color_palette("colorblind")
+    told = []
+    for index, (quantity, lines) in enumerate(panels.items()):
+        ax = figure.add_subplot(1, len(panels), index + 1)
+        for (name, values), style, colour in zip(lines.items(), STYLES, colours, strict=False):
+            ax.plot(x, values, style, label=name, color=colour)
+            told.append(f"{quantity}, {name}: from {values[0]:.2g} to {values[-1]:.2g}.")
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%d"))
+        ax.set_xticks(list(x))
+        if log:
+            ax.set_yscale("log")
+        else:
+            ax.set_ylim(bottom=0)
+        ax.set_xlabel(x_label)
+        ax.set_title(quantity, fontsize=10)
+        ax.legend(frameon=False, fontsize=9)
+        sns.despine(ax=ax)
+    if sentence is None:
+        sentence = f"Against {x_label} from {x[0]} to {x[-1]}. " + " ".join(told)
+    return DescribedFigure(figure, sentence)
+
+
+def scatter(x: Any, y: Any, x_label: str, y_label: str, sentence: str) -> DescribedFigure:
+    """One dot for each pair of values."""
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    ax = figure.add_subplot()
+    sns.scatterplot(x=as_array(x).ravel(), y=as_array(y).ravel(), ax=ax, s=28, alpha=0.8)
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    sns.despine(ax=ax)
+    return DescribedFigure(figure, sentence)
