@@ -13,6 +13,8 @@ head had been measured on them.  One row a sentence:
 
 Letters in shapes: L layers, H heads, T tokens and W words of a sentence, S sentences, R rules.
 
+One person chose the sentences and the words: they are a test of the model, not of English.
+
 Source of the method: Clark et al. 2019, "What Does BERT Look At?", arXiv:1906.04341.
 """
 
@@ -175,11 +177,11 @@ def minimal_pair(sentences: pd.DataFrame, pairs: list[tuple[Reading, Reading]]) 
 
 
 def key_words(sentences: pd.DataFrame, readings: list[Reading], against: str) -> Role:
-    """Score: how often a key word gets more attention from the other words than another word.
+    """Score: how often a key word is given more attention, all words together, than an other word.
 
-    All pairs of a key word and an other word with content, which is the area under the ROC curve
-    (chance ½).  Rivals: the rarer word, the longer, the earlier, the later (`against` "surface");
-    or a subject, verb or object before a word that is none of them (`against` "grammar").
+    Every key word is compared with every one of the `other_words`: the area under the ROC curve,
+    chance ½.  Rivals: the rarer word, the longer, the earlier, the later (`against` "surface"), or
+    the annotated subject, verb or object before a word that is none of them ("grammar").
     """
     scores, rivals = [], []
     for reading, row in zip(readings, sentences.to_dict("records"), strict=True):
