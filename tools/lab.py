@@ -11,18 +11,21 @@ import sys
 from pathlib import Path
 
 import nbformat
+from jupyterlab.commands import disable_extension
 from jupyterlab.labapp import LabApp
 from nbformat.sign import NotebookNotary
 
 ROOT = Path(__file__).resolve().parent.parent
-QUIET_AND_LOCAL = [
+GO_TO_THE_NETWORK = [
+    "@jupyterlab/apputils-extension:announcements",
+    "@jupyterlab/extensionmanager-extension:plugin",
+]
+FLAGS = [
     "--ServerApp.ip=127.0.0.1",
     f"--ServerApp.root_dir={ROOT}",
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    "--LabApp.extension_manager=readonly",
     "--ServerApp.allow_root=True",  # in a container and in WSL a student may well be root
-    "--log-level=WARN",
+    "--ServerApp.log_level=WARN",
+    "--LabApp.log_level=WARN",
 ]
 
 
@@ -32,10 +35,13 @@ def lessons() -> list[Path]:
 
 
 def trust(notebooks: list[Path]) -> None:
-    """Sign notebooks, so that JupyterLab shows their saved outputs with their scripts."""
+    """Sign notebooks, as `jupyter trust` does, so that their saved outputs work in JupyterLab."""
     notary = NotebookNotary()
     for notebook in notebooks:
-        notary.sign(nbformat.read(notebook, as_version=4))
+        try:
+            notary.sign(nbformat.read(notebook, as_version=4))
+        except ValueError:
+            print(f"{notebook.name} is damaged. `git checkout {notebook}` brings it back.")
     notary.store.close()
 
 
@@ -44,6 +50,8 @@ if __name__ == "__main__":
         pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--editable", str(ROOT)]
         subprocess.run(pip, check=True)
     trust(lessons())
+    for extension in GO_TO_THE_NETWORK:
+        disable_extension(extension, level="sys_prefix")
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
-    first = [str(lesson) for lesson in lessons()[:1]]
-    LabApp.launch_instance([*first, *QUIET_AND_LOCAL, *sys.argv[1:]])
+    opened = [f"--LabApp.default_url=/lab/tree/notebooks/{lesson.name}" for lesson in lessons()[:1]]
+    LabApp.launch_instance([*FLAGS, *opened, *sys.argv[1:]])

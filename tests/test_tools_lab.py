@@ -1,0 +1,90 @@
+"""The server that `make lab` starts: local, guarded by its token, silent towards the network."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.sign import NotebookNotary
+
+from tools import lab
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Address and token of a running `tools/lab.py`, with its own folder for Jupyter's files."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    places = ["JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"]
+    process = subprocess.Popen(
+        [sys.executable, str(Path(lab.__file__)), "--no-browser", "--port=18888"],
+        env={**os.environ, **dict.fromkeys(places, str(folder))},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output = ""
+    for line in process.stderr:
+        output += line
+        if "token=" in line:
+            break
+    address = re.search(r"http://\S+", output)
+    assert address, output
+    yield address[0]
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    process.stderr.close()
+
+
+def status(address: str) -> int:
+    try:
+        with urllib.request.urlopen(address) as response:
+            return response.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def test_it_opens_the_first_lesson(server):
+    first = sorted(path.name for path in lab.ROOT.glob("notebooks/*.ipynb"))[0]
+    assert f"/lab/tree/notebooks/{first}?token=" in server
+    assert status(server) == 200
+
+
+def test_it_answers_only_with_the_token(server):
+    host, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/.*(token=\w+)", server).groups()
+    assert len(token) > 40
+    assert status(f"{host}/api/contents") == 403
+    assert status(f"{host}/api/contents?token=wrong") == 403
+    assert status(f"{host}/api/contents?{token}") == 200
+
+
+def test_it_listens_on_the_loopback_address_only(server):
+    port = int(re.search(r":(\d+)/", server)[1])
+    with pytest.raises(OSError):  # noqa: PT011  refused here, unreachable on a Mac
+        socket.create_connection(("127.0.0.2", port), timeout=5).close()
+
+
+def test_what_would_go_to_the_network_is_off(server):
+    with urllib.request.urlopen(server) as response:
+        page = response.read().decode()
+    disabled = re.search(r'"disabledExtensions": \[[^]]*\]', page)[0]
+    assert all(extension in disabled for extension in lab.GO_TO_THE_NETWORK)
+
+
+def test_lessons_are_trusted_and_a_damaged_one_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    lesson, damaged = tmp_path / "lesson.ipynb", tmp_path / "damaged.ipynb"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    nbformat.write(notebook, lesson)
+    damaged.write_text('{"cells": [')
+    notary = NotebookNotary()
+    assert not notary.check_signature(nbformat.read(lesson, as_version=4))
+    lab.trust([damaged, lesson])
+    assert notary.check_signature(nbformat.read(lesson, as_version=4))
+    notary.store.close()
+    assert "damaged.ipynb is damaged" in capsys.readouterr().out
