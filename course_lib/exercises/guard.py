@@ -1,0 +1,190 @@
+"""Run a student's function so that it can neither hang nor harm the session.
+
+Beyond the guard: long computations inside C, and outside the main thread also waiting there;
+recursion that catches every exception by recursing again; crashes of the interpreter itself;
+threads that the function leaves behind.
+"""
+
+import contextlib
+import copy
+import ctypes
+import io
+import random
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from course_lib.exercises.report import indented
+
+PROBE_SECONDS, TOTAL_SECONDS = 1.0, 5.0
+PRINTED_CHARACTERS = 400
+
+# What a function must leave as it found it: words, how to read it, how to put it back.
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch's default device": (
+        torch.get_default_device,
+        lambda device: torch.set_default_device(None if device.type == "cpu" else device),
+    ),
+    "torch's recording of gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "Python's recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
+}
+
+
+class OutOfTime(BaseException):
+    """Raised inside a function that runs too long; `except Exception` does not catch it."""
+
+
+class Captured(io.StringIO):
+    """Keeps the beginning of what is printed and counts the rest."""
+
+    left_out = 0
+
+    def write(self, text: str) -> int:
+        room = max(0, PRINTED_CHARACTERS - self.tell())
+        self.left_out += len(text[room:])
+        super().write(text[:room])
+        return len(text)
+
+    def shown(self) -> str:
+        """What was printed, as a paragraph and a block of figures; empty if nothing was."""
+        if not self.getvalue().strip():
+            return ""
+        more = f"\n... and {self.left_out:,} characters more" if self.left_out else ""
+        return "Your function printed:\n\n" + indented(self.getvalue() + more)
+
+
+def settings() -> dict[str, Any]:
+    """The present value of everything in SETTINGS."""
+    return {words: read() for words, (read, _) in SETTINGS.items()}
+
+
+def restore(before: dict[str, Any]) -> list[str]:
+    """Put SETTINGS back; return the words for those that had changed."""
+    changed = [words for words, value in settings().items() if value != before[words]]
+    for words in changed:
+        SETTINGS[words][1](before[words])
+    return changed
+
+
+GENERATORS = ("torch's random generator", "NumPy's random generator", "Python's random generator")
+
+
+def seed(number: int) -> None:
+    """Give all global generators a known state."""
+    torch.default_generator.manual_seed(number)
+    np.random.seed(number)
+    random.seed(number)
+
+
+def draws() -> tuple[int, int, float]:
+    """One draw from each global generator: equal draws tell equal states."""
+    return int(torch.randint(2**62, ())), int(np.random.randint(2**31)), random.random()
+
+
+@contextlib.contextmanager
+def undisturbed_session() -> Iterator[None]:
+    """Put the global generators back afterwards, and keep warnings out of the report."""
+    states = copy.deepcopy((random.getstate(), np.random.get_state()))
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+
+
+class Clock:
+    """Stops functions that run too long: a second each, five in all.
+
+    On the main thread of a POSIX system a timer interrupts even a sleeping function; elsewhere
+    a second thread raises the exception in this one.  Both repeat until the function gives up,
+    because a bare `except` may catch the first ones.
+    """
+
+    def __enter__(self) -> "Clock":
+        self.started = time.monotonic()
+        self.interrupted = self.running = False
+        self.in_main = threading.current_thread() is threading.main_thread()
+        self.has_timer = self.in_main and hasattr(signal, "setitimer")
+        self.handlers: dict[int, Any] = {}
+        if self.in_main and callable(signal.getsignal(signal.SIGINT)):
+            self.handlers[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
+        if self.has_timer:
+            self.timer = signal.setitimer(signal.ITIMER_REAL, 0)
+            self.handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ring)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.has_timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self.handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if self.has_timer and self.timer[0]:
+            left = self.timer[0] - (time.monotonic() - self.started)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), self.timer[1])
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """The result of `function()`; raises `OutOfTime` when its time is over."""
+        self.rings, self.running = 0, True
+        seconds = min(PROBE_SECONDS, self.started + TOTAL_SECONDS - time.monotonic())
+        if seconds <= 0:
+            raise OutOfTime
+        if not self.has_timer:
+            return self._call_watched(function, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.02)
+        try:
+            return function()
+        finally:
+            self.running = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, _: int, frame: Any) -> None:
+        if not self.running:
+            return
+        # First leave time to clean up; then ring at moments that no loop can be in step with.
+        self.rings += 1
+        pause = 0.02 if self.rings < 5 else 10 ** _dice.uniform(-6, -3)
+        signal.setitimer(signal.ITIMER_REAL, pause, 0.02)
+        if frame.f_code.co_filename != __file__:
+            raise OutOfTime
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self.interrupted = True
+        self.handlers[signal.SIGINT](number, frame)
+
+    def _call_watched(self, function: Callable[[], Any], seconds: float) -> Any:
+        finished, thread = threading.Event(), ctypes.c_ulong(threading.get_ident())
+        throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
+
+        def watch() -> None:
+            pause = seconds
+            while not finished.wait(pause):
+                throw(thread, ctypes.py_object(OutOfTime))
+                pause = _dice.uniform(0, 0.01)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            return function()
+        finally:
+            while True:
+                try:
+                    finished.set()
+                    watcher.join()
+                    throw(thread, None)
+                    break
+                except OutOfTime:
+                    continue
+
+
+_dice = random.Random(0)
