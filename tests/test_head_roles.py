@@ -353,7 +353,7 @@ def test_the_rival_is_chosen_without_the_test_half():
 def test_stability_counts_splits_and_heads():
     generator = np.random.default_rng(0)
     certain = replace(role_of(np.stack([np.ones(60), np.zeros(60)], 1), 0.5), name="certain")
-    torn = replace(role_of(generator.random((60, 5)), 0.5), name="torn")
+    torn = replace(role_of(generator.random((60, 8)), 0.5), name="torn")
     table = stability([certain, torn], COUPLES, splits=20)
     assert table.loc["certain"].tolist() == [1, "layer 1, head 1", 1]
     assert table.loc["torn", "in"] not in (0.5, 1)  # not one split again and again
