@@ -109,7 +109,7 @@ def heatmap(
     columns: Sequence[str] | None = None,
     titles: Sequence[str] = ("Attention",),
     sentence: str | None = None,
-    axes: tuple[str, str] = ("looks", "is looked at"),
+    special: Sequence[bool] = (),
 ) -> DescribedFigure:
     """Attention weights as a grid, darker = more; the cells show percent.
 
@@ -118,13 +118,14 @@ def heatmap(
         rows, columns: the names of the tokens that look and of those looked at.
         titles: one for each panel.
         sentence: what the figure shows; generated from the weights unless given.
-        axes: what the rows and the columns do.
+        special: for each column whether the tokenizer added it.
     """
     panels = as_array(weights)
     panels = panels.reshape(-1, *panels.shape[-2:])
     columns = rows if columns is None else columns
-    width, height = 0.42 * len(columns) + 1.2, 0.36 * len(rows) + 1.1
-    figure = Figure(figsize=(max(width, 2.6) * len(panels), height), layout="constrained")
+    cell = min(0.42, 8.4 / (len(panels) * len(columns)))  # inches
+    width = cell * len(columns) * len(panels) + 1.2
+    figure = Figure(figsize=(max(width, 2.8), 0.9 * cell * len(rows) + 1.2), layout="constrained")
     for index, (panel, title) in enumerate(zip(panels, titles, strict=True)):
         ax = figure.add_subplot(1, len(panels), index + 1)
         sns.heatmap(
@@ -137,18 +138,18 @@ def heatmap(
             linewidths=1,
             annot=np.vectorize(percent)(panel),
             fmt="d",
-            annot_kws={"size": 8},
+            annot_kws={"size": min(8, 24 * cell)},
             xticklabels=list(columns),
             yticklabels=list(rows) if index == 0 else False,
         )
         ax.set_title(title, fontsize=10)
-        ax.tick_params(axis="x", rotation=90, length=0)
-        ax.tick_params(axis="y", rotation=0, length=0)
-        ax.set_xlabel(axes[1])
-        ax.set_ylabel(axes[0] if index == 0 else "")
+        ax.tick_params(axis="x", rotation=90, length=0, labelsize=9)
+        ax.tick_params(axis="y", rotation=0, length=0, labelsize=9)
+        ax.set_xlabel("is looked at", fontsize=9)
+        ax.set_ylabel("looks" if index == 0 else "", fontsize=9)
     if sentence is None:
         sentence = " ".join(
-            describe_attention(title, panel, rows, columns)
+            describe_attention(title, panel, rows, columns, special)
             for panel, title in zip(panels, titles, strict=True)
         )
     return DescribedFigure(figure, sentence)
@@ -177,7 +178,7 @@ def curves(
         ax = figure.add_subplot(1, len(panels), index + 1)
         for (name, values), style, colour in zip(lines.items(), STYLES, colours, strict=False):
             ax.plot(x, values, style, label=name, color=colour)
-            told.append(f"{quantity}, {name}: from {values[0]:.2g} to {values[-1]:.2g}.")
+            told.append(f"{quantity}, {name}, from {values[0]:.2g} to {values[-1]:.2g}.")
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%d"))
         ax.set_xticks(list(x))
@@ -190,7 +191,7 @@ def curves(
         ax.legend(frameon=False, fontsize=9)
         sns.despine(ax=ax)
     if sentence is None:
-        sentence = f"Against {x_label} from {x[0]} to {x[-1]}. " + " ".join(told)
+        sentence = f"For {x_label} from {x[0]:,} to {x[-1]:,}: " + " ".join(told)
     return DescribedFigure(figure, sentence)
 
 

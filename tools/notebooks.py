@@ -46,7 +46,12 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 SANITIZER = ROOT / "tests" / "nbval_sanitize.cfg"
-OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+SAME_EVERYWHERE = {  # the same weights on every machine, and no network
+    "COURSE_CHECKPOINT": "bundled",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
 CELL_TIMEOUT = 600  # seconds
 MOST_LINES = 25
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -148,8 +153,8 @@ def name_explorer_copies(notebook: NotebookNode) -> None:
 
 
 def replace_all(text: str, new: dict[str, str]) -> str:
-    any_old = "|".join(re.escape(old) for old in sorted(new, key=len, reverse=True))
-    return re.sub(any_old, lambda match: new[match[0]], text)
+    """All at once, since a new name may be another's old one."""
+    return re.sub("|".join(map(re.escape, new)), lambda match: new[match[0]], text)
 
 
 def normalise(notebook: NotebookNode, lesson: str) -> list[str]:
@@ -236,7 +241,7 @@ def execute(path: Path, redraw: bool = False) -> NotebookNode:
         on_cell_start=running.update,
     )
     try:
-        client.execute(env={**os.environ, **OFFLINE})
+        client.execute(env={**os.environ, **SAME_EVERYWHERE})
     except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
         place = f"cell {running['cell'].id} failed" if running else "the kernel did not start"
         raise NotebookError(f"{place}\n{describe(error)}") from error

@@ -1,0 +1,126 @@
+"""A real JupyterLab on loopback for the browser tests and the benchmark of the explorers.
+
+It keeps to itself: settings, trust and runtime files live in a folder of its own.
+"""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page
+}
+STARTED = 60  # seconds within which the server has to answer
+
+
+class LabSession:
+    """`with LabSession(notebooks, scratch) as lab: page.goto(lab.url("08_self_attention.ipynb"))`
+
+    Args:
+        notebooks: the folder that JupyterLab opens.
+        scratch: an empty folder for everything that Jupyter writes about itself.
+    """
+
+    def __init__(self, notebooks: Path, scratch: Path) -> None:
+        self.notebooks, self.scratch = notebooks, scratch
+        self.token = secrets.token_hex(16)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        for name, values in SETTINGS.items():
+            file = scratch / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(values))
+        self.environment = os.environ | {
+            "COURSE_CHECKPOINT": "bundled",
+            "HF_HUB_OFFLINE": "1",
+            "IPYTHONDIR": str(scratch / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+            "JUPYTER_DATA_DIR": str(scratch / "data"),
+            "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
+        }
+
+    def __enter__(self) -> "LabSession":
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+        options = [
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={self.notebooks}",
+            f"--IdentityProvider.token={self.token}",
+        ]
+        self.log = (self.scratch / "jupyterlab.log").open("w")
+        self.server = subprocess.Popen(
+            [*command, *options], stdout=self.log, stderr=self.log, env=self.environment
+        )
+        deadline = time.monotonic() + STARTED
+        while not self.answers():
+            if self.server.poll() is not None or time.monotonic() > deadline:
+                self.__exit__(None, None, None)
+                log = (self.scratch / "jupyterlab.log").read_text()
+                raise RuntimeError(f"JupyterLab did not start:\n{log}")
+            time.sleep(0.2)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.server.terminate()  # the server ends its kernels
+        try:
+            self.server.wait(20)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+        self.log.close()
+
+    def answers(self) -> bool:
+        """Whether the server is up."""
+        try:
+            with urllib.request.urlopen(self.url(api=True), timeout=2) as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+
+    def url(self, notebook: str = "", api: bool = False) -> str:
+        """The address of a notebook, or of the server's own state."""
+        path = "api/status" if api else f"lab/tree/{notebook}"
+        return f"http://127.0.0.1:{self.port}/{path}?token={self.token}" + ("" if api else "&reset")
+
+    def trust(self, notebook: str) -> None:
+        """Sign a notebook, as JupyterLab does for those that its user has run."""
+        command = [sys.executable, "-m", "jupyter", "trust", str(self.notebooks / notebook)]
+        subprocess.run(command, env=self.environment, check=True, capture_output=True)
+
+    def open(self, page: Any, notebook: str) -> None:
+        """Show a notebook and wait until its kernel is ready."""
+        page.goto(self.url(notebook))
+        idle = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator"
+        page.wait_for_selector(f"{idle}[data-status='idle']", timeout=60_000)
+
+
+def run_all(page: Any, timeout: int = 240) -> None:
+    """Run every cell, as a student does from the menu, and wait for the last one to finish."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(
+        """() => {
+            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+                .map(node => node.textContent);
+            return prompts.length && prompts.every(text => /\\[\\d+\\]/.test(text));
+        }""",
+        timeout=timeout * 1000,
+    )
