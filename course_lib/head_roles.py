@@ -1,7 +1,7 @@
 """Do the heads of a BERT have roles?  The claim is tested over sentences, not by eye.
 
-The data, ``data/head_roles.csv``: sixty sentences written for this course (CC0), before any
-head had been measured on them.  One row a sentence:
+The data, ``data/head_roles.csv``: sixty sentences written and annotated for this course (CC0)
+before any head had been measured on them; only ``other_words`` came later.  One row a sentence:
 
 * ``subject``, ``verb``, ``object``: of the main clause, each the head noun or the finite verb;
 * ``anchor``, ``related``, ``control``: two words related in meaning, and an unrelated one that
