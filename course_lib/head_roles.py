@@ -13,7 +13,7 @@ before any head had been measured on them; only ``other_words`` came later.  One
 
 Letters in shapes: L layers, H heads, T tokens and W words of a sentence, S sentences, R rules.
 
-One person chose the sentences and the words: they are a test of the model, not of English.
+One author chose the sentences and the words: they are a test of the model, not of English.
 
 Source of the method: Clark et al. 2019, "What Does BERT Look At?", arXiv:1906.04341.
 """
