@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from course_lib.exercises import LESSONS, guard
 from course_lib.exercises.observation import Failure, distance, failure, is_stub, named, untouched
 from course_lib.exercises.report import Passage, Report, evidence
 
+Answer = Callable[..., Any]
 Probe = Mapping[str, Any]  # argument names and values, in the order of the signature
 
 NOT_CALLABLE = 'Give check the function itself: check("{}", {}). What it got is of type {}.'
@@ -50,7 +50,7 @@ class Misconception:
     """A known wrong answer: how it behaves, what to say about it, and where to look."""
 
     slug: str
-    wrong: Callable[..., Any]
+    wrong: Answer
     sentence: str
     look: str
 
@@ -65,33 +65,33 @@ class Exercise:
     """
 
     id: str
-    reference: Callable[..., Any]
+    reference: Answer
     returns: tuple[str, ...]
     probes: tuple[Probe, ...]
     hints: tuple[str, ...]
     beyond: tuple[Probe, ...] = ()
     tolerance: float = 1e-4
-    observe: Callable[[Callable[..., Any], Probe], dict[str, Any]] | None = None
+    observe: Callable[[Answer, Probe], dict[str, Any]] | None = None
     misconceptions: list[Misconception] = field(default_factory=list)
     remarks: list[Misconception] = field(default_factory=list)
 
-    def misconception(self, wrong: FunctionType) -> FunctionType:
+    def misconception(self, wrong: Answer) -> Answer:
         """Decorate a wrong answer whose docstring says what is wrong, then where to look."""
         self.misconceptions.append(_described(wrong))
         return wrong
 
-    def remark(self, right: FunctionType) -> FunctionType:
+    def remark(self, right: Answer) -> Answer:
         """Decorate an answer that passes, but differs from the reference beyond the probes."""
         self.remarks.append(_described(right))
         return right
 
     @cache  # noqa: B019  (exercises live as long as the process)
-    def known(self, answer: Callable[..., Any], beyond: bool = False) -> list[Any]:
+    def known(self, answer: Answer, beyond: bool = False) -> list[Any]:
         """What the reference or a known wrong answer does with each probe."""
         probes = self.beyond if beyond else self.probes
         return [self.see(answer, copy.deepcopy(probe)) for probe in probes]
 
-    def see(self, attempt: Callable[..., Any], probe: Probe) -> dict[str, Any] | Failure:
+    def see(self, attempt: Answer, probe: Probe) -> dict[str, Any] | Failure:
         """What an attempt does with a probe: values by name, or a Failure."""
         try:
             if self.observe:
@@ -109,7 +109,7 @@ class Exercise:
         return distance(seen, other) <= max([self.tolerance, *coarse])
 
 
-def _described(answer: FunctionType) -> Misconception:
+def _described(answer: Answer) -> Misconception:
     paragraphs = (inspect.getdoc(answer) or "").split("\n\n")
     sentence, look = (" ".join(paragraph.split()) for paragraph in paragraphs)
     return Misconception(answer.__name__.replace("_", "-"), answer, sentence, look)
@@ -126,7 +126,7 @@ def find(exercise_id: str) -> Exercise:
     raise LookupError(f"No exercise is called {wrong!r}. Did you mean {' or '.join(near)}?")
 
 
-def grade(exercise_id: str, attempt: Callable[..., Any]) -> Report:
+def grade(exercise_id: str, attempt: Answer) -> Report:
     """Compare an attempt with the reference on every probe: never raises, never hangs."""
     try:
         exercise = find(exercise_id)
@@ -136,14 +136,15 @@ def grade(exercise_id: str, attempt: Callable[..., Any]) -> Report:
     if not callable(attempt):
         return Report("error", None, NOT_CALLABLE.format(exercise.id, name, type(attempt).__name__))
     if is_stub(attempt):
-        return Report(
-            "not attempted", None, UNWRITTEN.format("The function is still empty.", exercise.id)
-        )
+        empty = UNWRITTEN.format("The function is still empty.", exercise.id)
+        return Report("not attempted", None, empty)
     if not _grading.acquire(blocking=False):
         return Report("error", None, "Another check is still running. Run this one after it.")
     try:
         with guard.undisturbed_session(), guard.Clock() as clock:
             return _compare(exercise, attempt, clock)
+    except Exception as error:  # a result so odd that even looking at it fails
+        return Report("error", None, f"Your result cannot be compared ({type(error).__name__}).")
     finally:
         _grading.release()
 
@@ -164,21 +165,22 @@ class Run:
         return Report(status, slug, "\n\n".join(part for part in parts if part))
 
 
-def _run(exercise: Exercise, attempt: Callable[..., Any], probe: Probe, clock: guard.Clock) -> Run:
+def _run(exercise: Exercise, attempt: Answer, probe: Probe, clock: guard.Clock) -> Run:
     inputs, before, printed = copy.deepcopy(probe), guard.settings(), guard.Captured()
     try:
         with redirect_stdout(printed), redirect_stderr(printed):
             seen = clock.call(lambda: exercise.see(attempt, inputs))
     except guard.OutOfTime:
         seen = Failure("slow", "error", SLOW)
+    finally:
+        changed = guard.restore(before)
     if clock.interrupted:
         raise KeyboardInterrupt
-    changed = guard.restore(before)
     changed += [f"its input `{name}`" for name in probe if not untouched(probe[name], inputs[name])]
     return Run(probe, seen, changed, printed.shown())
 
 
-def _compare(exercise: Exercise, attempt: Callable[..., Any], clock: guard.Clock) -> Report:
+def _compare(exercise: Exercise, attempt: Answer, clock: guard.Clock) -> Report:
     probes, passes, draws = [*exercise.probes, *exercise.beyond], [], []
     for step in (1, -1):  # the second time backwards, and from another random state
         guard.seed(step + 1)
@@ -225,7 +227,7 @@ def _difference(exercise: Exercise, runs: list[Run], passed: str = "") -> Report
             return run.report(status, answer.slug, text, look, yours=run.seen, expected=other)
     run, other = wrong[0]
     if isinstance(run.seen, Failure):
-        return run.report((passed and status) or run.seen.status, None, lead + run.seen.text, "")
+        return run.report(status if beyond else run.seen.status, None, lead + run.seen.text, "")
     return run.report(status, None, lead + DIFFERENT, LOOK, yours=run.seen, expected=other)
 
 
@@ -234,7 +236,7 @@ _attempted: set[str] = set()
 _hints_given: Counter[str] = Counter()
 
 
-def check(exercise_id: str, attempt: Callable[..., Any]) -> Report:
+def check(exercise_id: str, attempt: Answer) -> Report:
     """Grade an attempt and remember that there was one; a notebook shows the report."""
     report = grade(exercise_id, attempt)
     if callable(attempt) and report.status != "not attempted":

@@ -48,9 +48,8 @@ class Captured(io.StringIO):
     left_out = 0
 
     def write(self, text: str) -> int:
-        room = max(0, PRINTED_CHARACTERS - self.tell())
-        self.left_out += len(text[room:])
-        super().write(text[:room])
+        kept = 0 if self.left_out else super().write(text[: PRINTED_CHARACTERS - self.tell()])
+        self.left_out += len(text) - kept
         return len(text)
 
     def shown(self) -> str:
@@ -143,10 +142,13 @@ class Clock:
             return self._call_watched(function, seconds)
         signal.setitimer(signal.ITIMER_REAL, seconds, 0.02)
         try:
-            return function()
+            result = function()
         finally:
             self.running = False
             signal.setitimer(signal.ITIMER_REAL, 0)
+        if self.rings:  # it caught the exception and went on
+            raise OutOfTime
+        return result
 
     def _ring(self, _: int, frame: Any) -> None:
         if not self.running:

@@ -6,6 +6,7 @@ code does instead and how one can tell, then where to look.
 Letters in shapes: N sentences, H heads, Lq tokens asking, Lk tokens looked at, D features.
 """
 
+# mypy: allow-untyped-defs
 # A solution is pasted into the lesson as it stands: it may use what the lesson imports, no more.
 import math
 
