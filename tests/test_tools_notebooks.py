@@ -146,6 +146,10 @@ MENDED = {
         set_cell(MARKDOWN, metadata={"slideshow": {"slide_type": ""}}),
         f"08-by-hand: {CELL_METADATA}",
     ),
+    "continued slide": (
+        set_cell(MARKDOWN, metadata={"slideshow": {"slide_type": "-"}}),
+        f"08-by-hand: {CELL_METADATA}",
+    ),
     "count": (set_cell(COST, execution_count=9), f"08-cost: {COUNTS}"),
     "result count": (set_first_output(SUM, execution_count=9), f"08-sum: {COUNTS}"),
     "pieces": (split_stream, "08-cost: one stream in several pieces"),
@@ -243,7 +247,8 @@ NOT_MENDED = {
     "script": (fetching('<script async src="https://cdn.example/x.js"></script>'), FETCHES),
     "stylesheet": (fetching("<link rel=stylesheet href=//cdn.example/x.css>"), FETCHES),
     "import": (fetching("<script type=module>import 'https://cdn.example/x'</script>"), FETCHES),
-    "style": (fetching("<style>@import url('https://cdn.example/x.css')</style>"), FETCHES),
+    "style": (fetching("<style>@import '//cdn.example/x.css'</style>"), FETCHES),
+    "font": (fetching("<style>p {src: url(//cdn.example/x.woff2)}</style>"), FETCHES),
     "image": (fetching("<IMG SRC='http://example.org/x.png'>"), FETCHES),
 }
 
@@ -290,12 +295,15 @@ def ids_after(path: Path, *cells: nbformat.NotebookNode) -> list[str]:
 
 
 def test_ids_come_from_the_heading_above(path):
+    too_long = v4.new_code_cell("c")
+    too_long.id = "08-" + 62 * "a"  # nbformat takes 64 characters, and says so at once
     cells = [
         v4.new_code_cell("import torch"),
         v4.new_markdown_cell("## Why scale by √d?"),
         v4.new_code_cell("a"),
         v4.new_markdown_cell("Code first:\n```python\n# not a heading\n```\n### Étude 2\ntext"),
         v4.new_code_cell("b", id="08-scale-entropy"),
+        too_long,
         v4.new_markdown_cell("## ≈≈≈"),
         v4.new_markdown_cell("## " + "very " * 40 + "long"),
     ]
@@ -305,6 +313,7 @@ def test_ids_come_from_the_heading_above(path):
         "08-why-scale-by-d-2",
         "08-etude-2",
         "08-scale-entropy",
+        "08-etude-2-2",
         "08-cell",
         "08-very-very-very-very-very-very-very-very",
     ]
@@ -381,6 +390,15 @@ def test_explorer_copies_are_named_after_their_cell():
         "explorer-08-renamed-3",
     ]
     assert "08-real" not in html
+
+
+def test_explorer_copies_in_the_wrong_order_are_renamed_at_once():
+    notebook = lesson()
+    html = explorer_html("explorer-08-real-2") + explorer_html("explorer-08-real")
+    notebook.cells[REAL].outputs[1].data["text/html"] = html
+    notebooks.normalise(notebook, "08")
+    renamed = explorer_html("explorer-08-real") + explorer_html("explorer-08-real-2")
+    assert notebook.cells[REAL].outputs[1].data["text/html"] == renamed
 
 
 # Whatever comes, normalising twice is normalising once.
@@ -578,7 +596,9 @@ def test_measured_values_are_sanitised(value):
     assert notebooks.compared(output)["text"] == "So much: MEASURED, no more"
 
 
-@pytest.mark.parametrize("value", ["12.3 ms", "≈ 3.14", "≈ 3 miles", "≈ twelve ms", "~ 3 ms"])
+@pytest.mark.parametrize(
+    "value", ["12.3 ms", "≈ 3.14", "≈ 3 miles", "≈ 3 seconds", "≈ twelve ms", "~ 3 ms"]
+)
 def test_other_values_are_compared(value):
     output = v4.new_output("stream", name="stdout", text=value)
     assert notebooks.compared(output)["text"] == value
@@ -758,11 +778,15 @@ def test_executing_twice_changes_nothing(executed):
 
 def test_redrawing_keeps_nothing(executed, tmp_path):
     path = tmp_path / executed.name
-    path.write_bytes(executed.read_bytes())
+    notebook = nbformat.read(executed, 4)
+    stale = v4.new_output("stream", name="stdout", text="from an earlier source")
+    notebook.cells.append(v4.new_code_cell("", execution_count=7, outputs=[stale]))
+    store(path, notebook)
     assert run_tool("execute", "--redraw", path).returncode == 0
     before, after = (notebooks.code_cells(nbformat.read(file, 4)) for file in (executed, path))
-    changed = [new.outputs != old.outputs for new, old in zip(after, before, strict=True)]
+    changed = [new.outputs != old.outputs for new, old in zip(after, before, strict=False)]
     assert changed == [True, True, False, True, False, False]
+    assert (after[-1].execution_count, after[-1].outputs) == (None, [])
 
 
 def nbval(path: Path, *options: str) -> dict[int, str]:
