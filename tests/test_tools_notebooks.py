@@ -830,7 +830,11 @@ def test_nbval_fails_where_an_output_was_changed_by_hand(executed, tmp_path):
 
 def test_a_failing_cell_is_named_and_leaves_the_file(tmp_path):
     path = tmp_path / "08_failing.ipynb"
-    look = "import os\nopen('seen', 'w').write(os.getcwd() + os.environ['HF_HUB_OFFLINE'])"
+    look = (
+        "import os\n"
+        "seen = os.getcwd(), os.environ['HF_HUB_OFFLINE'], os.environ['COURSE_CHECKPOINT']\n"
+        "open('seen', 'w').write(' '.join(seen))"
+    )
     store(path, real_notebook(look, "a = 1\na / 0", "print('never')"))
     before = path.read_bytes()
     result = run_tool("execute", path)
@@ -842,7 +846,7 @@ def test_a_failing_cell_is_named_and_leaves_the_file(tmp_path):
         "  ZeroDivisionError: division by zero",
     ]
     assert path.read_bytes() == before
-    assert (tmp_path / "seen").read_text() == f"{tmp_path}1"  # in the notebook's folder, offline
+    assert (tmp_path / "seen").read_text() == f"{tmp_path} 1 bundled"
 
 
 @pytest.mark.parametrize(
