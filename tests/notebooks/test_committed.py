@@ -87,4 +87,6 @@ def test_no_cell_is_longer_than_25_lines(cells):
 def test_it_begins_with_its_goals(notebook):
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert re.search(r"(?m)^# ", prose[0])
-    assert "goals" in prose[0].lower()
+    goals = re.search(r"(?is)\b(goals|you can)\b.*", prose[0])
+    assert goals, "the first cell says nowhere what the reader can do afterwards"
+    assert len(re.findall(r"(?m)^[-*] ", goals[0])) >= 3
