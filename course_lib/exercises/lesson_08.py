@@ -501,7 +501,7 @@ def scores_returned(query, key, value, mask=None):
     """The output is right, but the second thing you return is the scores from before the
     softmax. The weights are what the output was mixed with, and their rows sum to one.
 
-    the `return` line.
+    the `return` line, and the sum of one row of what it gives back.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
     if mask is not None:
