@@ -138,13 +138,26 @@ def test_more_extras_and_new_pins_are_installed_into_the_same_environment(course
     assert course == ["venv", str(tmp_path), f"{tmp_path}[test]", f"{tmp_path}[test]"]
 
 
-def test_an_unfinished_installation_is_made_again(course, monkeypatch, capsys):
+def test_an_unfinished_installation_is_made_again(course, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(install, "pip_install", lambda *arguments: "[Errno 28] No space left")
         with pytest.raises(SystemExit, match="The disk is full: the course needs about"):
             install.install(set())
     install.install(set())
     assert course[:2] == ["venv", "venv"]
+
+
+def test_an_update_cut_short_leaves_nothing_that_counts_as_installed(course, tmp_path, monkeypatch):
+    install.install(set())
+    before = install.CONSTRAINTS.read_text()
+    install.CONSTRAINTS.write_text("torch==2\n")
+    with monkeypatch.context() as killed:
+        killed.setattr(install, "pip_install", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            install.install(set())
+    install.CONSTRAINTS.write_text(before)
+    install.install(set())
+    assert course == ["venv", str(tmp_path)] * 2
 
 
 def test_an_environment_that_was_moved_is_made_again(course, tmp_path, monkeypatch):

@@ -1,11 +1,14 @@
 """The server that `make lab` starts: local, guarded by its token, silent towards the network."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -28,17 +31,29 @@ def server(tmp_path_factory):
         stderr=subprocess.PIPE,
         text=True,
     )
+    deadline = threading.Timer(90, process.kill)
+    deadline.start()
     output = ""
     for line in process.stderr:
         output += line
         if "token=" in line:
             break
+    deadline.cancel()
     address = re.search(r"http://\S+", output)
     assert address, output
+    wait_until_it_listens(int(re.search(r":(\d+)/", address[0])[1]))
     yield address[0]
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     process.stderr.close()
+
+
+def wait_until_it_listens(port: int) -> None:
+    """The server prints its address shortly before it listens."""
+    for _ in range(300):
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port)).close()
+        time.sleep(0.1)
 
 
 def status(address: str) -> int:
