@@ -67,7 +67,7 @@ def strongest_link(
         queries, tokens: the names of the rows and of the columns.
         special: for each token whether the tokenizer added it; such tokens are no words.
     """
-    words = np.array(weights, dtype=np.float64)
+    words = np.floor(np.asarray(weights) * 100 + 0.5)  # whole percent: of equals, the first
     if any(special):
         words[:, np.asarray(special)] = -1
     if list(queries) == list(tokens):

@@ -5,6 +5,7 @@ It keeps to itself: settings, trust and runtime files live in a folder of its ow
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -112,15 +113,28 @@ class LabSession:
         page.wait_for_selector(f"{idle}[data-status='idle']", timeout=60_000)
 
 
+def choose(page: Any, menu: str, *entries: str) -> None:
+    """Take an entry of JupyterLab's menu bar, through submenus if there are any."""
+    page.get_by_role("menuitem", name=menu, exact=True).click()
+    for entry in entries:
+        label = page.locator(".lm-Menu-itemLabel").filter(has_text=re.compile(f"^{entry}$"))
+        page.locator(".lm-Menu-item").filter(has=label).click()
+
+
 def run_all(page: Any, timeout: int = 240) -> None:
-    """Run every cell, as a student does from the menu, and wait for the last one to finish."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    """Run every cell, as a student does from the menu, and wait for the last one to finish.
+
+    Raises RuntimeError with what the notebook shows if a cell fails.
+    """
+    choose(page, "Edit", "Clear Outputs of All Cells")
+    choose(page, "Run", "Run All Cells")
+    error = "[data-mime-type='application/vnd.jupyter.error']"
     page.wait_for_function(
-        """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
-                .map(node => node.textContent);
-            return prompts.length && prompts.every(text => /\\[\\d+\\]/.test(text));
-        }""",
+        """error => document.querySelector(error)
+            || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+                .every(prompt => /\\d/.test(prompt.textContent))""",
+        arg=error,
         timeout=timeout * 1000,
     )
+    if page.locator(error).count():
+        raise RuntimeError(page.locator(error).first.inner_text())

@@ -20,10 +20,16 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-function menu(label, options, onChange) {
+// A control and its label, tied together: a label around a control would be named after its value.
+function field(name, control) {
+  control.id = `explorer-field-${Math.random().toString(36).slice(2)}`;
+  return element("span", { class: "explorer-field" }, element("label", { for: control.id }, name), control);
+}
+
+function menu(options, onChange) {
   const select = focusable("select", {}, ...options.map(([value, text]) => element("option", { value }, text)));
-  select.addEventListener("change", () => onChange(Number(select.value)));
-  return { select, label: element("label", {}, `${label} `, select) };
+  select.addEventListener("change", onChange);
+  return select;
 }
 
 // Layers and heads over a grid: rows look, columns are looked at.
@@ -59,15 +65,15 @@ class AttentionPanel {
   buildMenus(layers, heads) {
     const count = (length) => Array.from({ length }, (_, i) => [i + 1, `${i + 1} of ${length}`]);
     const choose = () => {
-      this.layer = Number(this.layerMenu.select.value);
-      this.head = Number(this.headMenu.select.value);
+      this.layer = Number(this.layerMenu.value);
+      this.head = Number(this.headMenu.value);
       this.paint();
       this.onView({ layer: this.layer, head: this.head });
     };
-    this.layerMenu = menu("Layer", count(layers), choose);
-    this.headMenu = menu("Head", [[0, `mean of ${heads}`], ...count(heads)], choose);
+    this.layerMenu = menu(count(layers), choose);
+    this.headMenu = menu([[0, `mean of ${heads}`], ...count(heads)], choose);
     this.menus.hidden = layers === 1 && heads === 1;
-    this.menus.replaceChildren(this.layerMenu.label, this.headMenu.label);
+    this.menus.replaceChildren(field("Layer", this.layerMenu), field("Head", this.headMenu));
   }
 
   plane() {
@@ -79,8 +85,8 @@ class AttentionPanel {
 
   paint() {
     const { palette, white_from, tokens, sentences } = this.picture;
-    this.layerMenu.select.value = this.layer;
-    this.headMenu.select.value = this.head;
+    this.layerMenu.value = this.layer;
+    this.headMenu.value = this.head;
     const sentence = sentences[this.layer - 1][this.head];
     setText(this.caption, sentence);
     setText(this.hint, this.picture.hint);
@@ -237,19 +243,17 @@ const panels = { attention: AttentionPanel };
 
 // The live widget.
 function render({ model, el }) {
-  const id = Math.random().toString(36).slice(2);
-  const input = focusable("input", { type: "text", id, autocomplete: "off", spellcheck: "false" });
-  const label = element("label", { for: id }, model.get("label"));
+  const input = focusable("input", { type: "text", autocomplete: "off", spellcheck: "false" });
   const note = element("p", { class: "explorer-note", role: "status" });
   const error = element("p", { class: "explorer-error", role: "alert" });
   const body = element("div", { class: "explorer-panel" });
-  const root = element("div", { class: "explorer" }, label, input, note, error, body);
+  const root = element("div", { class: "explorer" }, field(model.get("label"), input), note, error, body);
   const hidden = element("style", {}, `#${model.get("copy_id")} { display: none; }`);
   document.head.append(hidden);
   el.append(root);
 
   let view = model.get("view");
-  let sequence = model.get("request").sequence; // of the newest request
+  root.sequence = model.get("request").sequence; // of the newest request
   let settled, patience;
   const settle = () => {
     clearTimeout(settled);
@@ -266,8 +270,8 @@ function render({ model, el }) {
 
   input.value = model.get("request").text;
   input.addEventListener("input", () => {
-    sequence += 1;
-    model.set("request", { text: input.value, sequence });
+    root.sequence += 1;
+    model.set("request", { text: input.value, sequence: root.sequence });
     model.save_changes();
     clearTimeout(patience);
     patience = setTimeout(() => {
@@ -281,7 +285,7 @@ function render({ model, el }) {
   const answer = () => {
     const status = model.get("status");
     if (status.sequence < Number(root.dataset.sequence ?? 0)) return; // overtaken by a newer one
-    if (status.sequence >= sequence) clearTimeout(patience);
+    if (status.sequence >= root.sequence) clearTimeout(patience);
     const picture = model.get("picture");
     if (picture.weights && picture !== painted) {
       const { buffer, byteOffset, byteLength } = picture.weights;

@@ -119,7 +119,7 @@ class Explorer(anywidget.AnyWidget):
         content_json = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
         return (
             f"<style>{asset('explorer.css')}</style>"
-            f'<section class="explorer-copy" id="{self.copy_id}" aria-label="Explorer">'
+            f'<section class="explorer-copy" id="{self.copy_id}">'
             f"<p>The sentence: “{html.escape(self.picture['text'])}”</p>"
             f'<div class="explorer-panel">{self.table()}</div>'
             f'<script type="application/json">{content_json}</script>'
