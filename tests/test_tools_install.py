@@ -1,7 +1,9 @@
 """The installer: CPU torch from an index that answers, a quick fallback, clear messages."""
 
+import fcntl
 import http.server
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 
 from tools import install
 
+ROOT = Path(__file__).resolve().parent.parent
 VERSION = f"{install.pins()['torch']}+cpu"
 
 
@@ -169,6 +172,43 @@ def test_an_environment_that_was_moved_is_made_again(course, tmp_path, monkeypat
     monkeypatch.setattr(install, "STAMP", moved / "installed.json")
     install.install(set())
     assert course.count("venv") == 2
+
+
+def test_two_installations_wait_for_each_other(course, capsys):
+    lock = install.wait_for_other_installations()
+    second = threading.Thread(target=install.install, args=[set()])
+    second.start()
+    second.join(0.5)
+    assert second.is_alive()
+    assert not course
+    os.close(lock)
+    second.join(10)
+    assert course[0] == "venv"
+    assert "waiting for it" in capsys.readouterr().out
+
+
+def test_pip_keeps_the_lock_when_its_parent_is_killed(tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho $$\nexec sleep 60\n")
+    python.chmod(0o755)
+    program = (
+        "from pathlib import Path; from tools import install; "
+        f"install.ROOT = Path({str(tmp_path)!r}); install.wait_for_other_installations(); "
+        f"install.pip_install(Path({str(python)!r}))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    pip = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    with (tmp_path / "pyproject.toml").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(pip, signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 @pytest.mark.usefixtures("no_pip_settings")

@@ -8,6 +8,7 @@ leaves a stamp, so that the next call returns at once; it is done again when pyp
 constraints.txt change.  An environment without a stamp was left half-finished: it is rebuilt.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -75,7 +76,9 @@ def has_nvidia_gpu() -> bool:
 def pip_install(python: Path, *arguments: str) -> str | None:
     """Run `pip install` showing its output; what it wrote to stderr if it failed, else None."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    with subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, *arguments], stderr=subprocess.PIPE, text=True, close_fds=False
+    ) as process:
         assert process.stderr is not None
         complaints = []
         for line in process.stderr:
@@ -122,8 +125,29 @@ def make_environment() -> None:
         sys.exit("Python could not make the environment .venv; its own message is above.")
 
 
+def wait_for_other_installations() -> int:
+    """Take the lock of the installation; pip inherits it, in case this process is killed."""
+    lock = os.open(ROOT / "pyproject.toml", os.O_RDONLY)
+    os.set_inheritable(lock, True)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("Another installation of the course is under way: waiting for it.", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 def install(extras: set[str]) -> None:
     """Bring `.venv` to what pyproject.toml and constraints.txt say, with these extras."""
+    lock = wait_for_other_installations()
+    try:
+        install_if_needed(extras)
+    finally:
+        os.close(lock)
+
+
+def install_if_needed(extras: set[str]) -> None:
+    """As `install`, where no other installation is under way."""
     wanted = hashlib.sha256(str(VENV).encode())
     for source in (ROOT / "pyproject.toml", CONSTRAINTS):
         wanted.update(source.read_bytes())
