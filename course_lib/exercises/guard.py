@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import torch
 
 from course_lib.exercises.report import indented
 
-PROBE_SECONDS, TOTAL_SECONDS = 1.0, 5.0
+PROBE_SECONDS, TOTAL_SECONDS, REPEAT_SECONDS = 1.0, 5.0, 0.02
 PRINTED_CHARACTERS = 400
 
 # What a function must leave as it found it: words, how to read it, how to put it back.
@@ -39,7 +40,16 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 class OutOfTime(BaseException):
-    """Raised inside a function that runs too long; `except Exception` does not catch it."""
+    """Raised inside a function that runs too long; `except Exception` does not catch it.
+
+    A bare `except` does, and then lets go of it: that is when `dropped` is called.
+    """
+
+    dropped: Callable[[], None] | None = None
+
+    def __del__(self) -> None:
+        if OutOfTime.dropped:
+            OutOfTime.dropped()
 
 
 class Captured(io.StringIO):
@@ -106,8 +116,8 @@ class Clock:
     """Stops functions that run too long: a second each, five in all.
 
     On the main thread of a POSIX system a timer interrupts even a sleeping function; elsewhere
-    a second thread raises the exception in this one.  Both repeat until the function gives up,
-    because a bare `except` may catch the first ones.
+    a second thread raises the exception in this one.  Both repeat.  Where the exception is
+    caught inside a loop, the next line of the loop raises it again.
     """
 
     def __enter__(self) -> "Clock":
@@ -134,45 +144,68 @@ class Clock:
 
     def call(self, function: Callable[[], Any]) -> Any:
         """The result of `function()`; raises `OutOfTime` when its time is over."""
-        self.rings, self.running = 0, True
         seconds = min(PROBE_SECONDS, self.started + TOTAL_SECONDS - time.monotonic())
         if seconds <= 0:
             raise OutOfTime
-        if not self.has_timer:
-            return self._call_watched(function, seconds)
-        signal.setitimer(signal.ITIMER_REAL, seconds, 0.02)
+        self.rings, self.running, self.tracer = 0, True, sys.gettrace()
+        self.thread, OutOfTime.dropped = threading.get_ident(), self._insist
         try:
-            result = function()
+            result = (
+                self._timed(function, seconds)
+                if self.has_timer
+                else self._watched(function, seconds)
+            )
         finally:
-            self.running = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        if self.rings:  # it caught the exception and went on
+            self.running, OutOfTime.dropped = False, None
+            sys.settrace(self.tracer)
+        if self.rings:  # it caught the exception and went on to the end
             raise OutOfTime
         return result
 
-    def _ring(self, _: int, frame: Any) -> None:
-        if not self.running:
+    def _insist(self) -> None:
+        """Raise the exception again at the next line of the function."""
+        frame = sys._getframe()
+        if threading.get_ident() != self.thread or not self.running:
             return
-        # First leave time to clean up; then ring at moments that no loop can be in step with.
-        self.rings += 1
-        pause = 0.02 if self.rings < 5 else 10 ** _dice.uniform(-6, -3)
-        signal.setitimer(signal.ITIMER_REAL, pause, 0.02)
-        if frame.f_code.co_filename != __file__:
+        while frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        while frame.f_code.co_filename != __file__:
+            frame.f_trace = self._trace
+            frame = frame.f_back
+        sys.settrace(self._trace)
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event in ("line", "call") and frame.f_code.co_filename != __file__ and self.running:
+            raise OutOfTime
+        return self._trace
+
+    def _timed(self, function: Callable[[], Any], seconds: float) -> Any:
+        signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_SECONDS)
+        try:
+            return function()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, _: int, frame: Any) -> None:
+        self.rings += self.running
+        if self.running and frame.f_code.co_filename != __file__:
+            if self.rings > 5:  # the function keeps the exceptions that it catches
+                self._insist()
             raise OutOfTime
 
     def _interrupt(self, number: int, frame: Any) -> None:
         self.interrupted = True
         self.handlers[signal.SIGINT](number, frame)
 
-    def _call_watched(self, function: Callable[[], Any], seconds: float) -> Any:
-        finished, thread = threading.Event(), ctypes.c_ulong(threading.get_ident())
+    def _watched(self, function: Callable[[], Any], seconds: float) -> Any:
+        finished, thread = threading.Event(), ctypes.c_ulong(self.thread)
         throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
         def watch() -> None:
             pause = seconds
             while not finished.wait(pause):
+                self.rings, pause = self.rings + 1, REPEAT_SECONDS
                 throw(thread, ctypes.py_object(OutOfTime))
-                pause = _dice.uniform(0, 0.01)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -181,12 +214,10 @@ class Clock:
         finally:
             while True:
                 try:
+                    self.running = False
                     finished.set()
                     watcher.join()
                     throw(thread, None)
                     break
                 except OutOfTime:
                     continue
-
-
-_dice = random.Random(0)
