@@ -34,7 +34,7 @@ notebooks: ## Run every notebook from top to bottom, and bring it into its commi
 
 bench: ## Measure the speed of the course's attention beside PyTorch's own.
 	@$(INSTALL) test slides
-	$(BIN)/python tools/bench.py
+	$(BIN)/python -m tools.bench
 
 lock: ## Pin new dependencies; LOCK_FLAGS=--upgrade renews every pin.
 	$(PYTHON) tools/lock.py $(LOCK_FLAGS)

@@ -95,11 +95,11 @@ def describe_attention(
             f"“{tokens[link[1]]}” ({percent(weights[link])} percent)."
         )
     if any(special):
-        added = [token for token, is_special in zip(tokens, special, strict=True) if is_special]
+        pairs = zip(tokens, special, strict=True)
+        added = list(dict.fromkeys(token for token, is_special in pairs if is_special))
         share = weights[:, np.asarray(special)].sum() / max(weights.sum(), 1e-9)
-        sentence += (
-            f" {' and '.join(dict.fromkeys(added))} draw {percent(share)} percent of all attention."
-        )
+        draw = "draws" if len(added) == 1 else "draw"
+        sentence += f" {' and '.join(added)} {draw} {percent(share)} percent of all attention."
     return sentence
 
 

@@ -34,7 +34,8 @@ function menu(options, onChange) {
 
 // Layers and heads over a grid: rows look, columns are looked at.
 class AttentionPanel {
-  constructor(root, onView) {
+  constructor(root, legend, onView) {
+    this.legend = legend;
     this.onView = onView;
     this.cell = [0, 0]; // where the keyboard is
     this.menus = element("div", { class: "explorer-menus" });
@@ -51,7 +52,7 @@ class AttentionPanel {
     this.picture = picture;
     this.layer = Math.min(Math.max(view.layer, 1), layers);
     this.head = Math.min(Math.max(view.head, 0), heads);
-    const large = Math.max(queries.length, tokens.length) > picture.table_tokens;
+    const large = Math.max(queries.length, tokens.length) > this.legend.table_tokens;
     if (this.large !== large) {
       this.large = large;
       this.rows = [];
@@ -84,12 +85,13 @@ class AttentionPanel {
   }
 
   paint() {
-    const { palette, white_from, tokens, sentences } = this.picture;
+    const { palette, white_from, hint } = this.legend;
+    const { tokens, sentences } = this.picture;
     this.layerMenu.value = this.layer;
     this.headMenu.value = this.head;
     const sentence = sentences[this.layer - 1][this.head];
     setText(this.caption, sentence);
-    setText(this.hint, this.picture.hint);
+    setText(this.hint, hint);
     const plane = this.plane();
     if (this.large) return this.paintCanvas(plane, sentence);
     this.grid.setAttribute("aria-label", sentence);
@@ -181,13 +183,13 @@ class AttentionPanel {
   read(at) {
     if (!at && this.grid.contains(document.activeElement)) at = this.cell;
     if (!at) return setText(this.reading, "");
-    const { queries, tokens, reading } = this.picture;
+    const { queries, tokens } = this.picture;
     const words = {
       query: queries[at[0]],
       token: tokens[at[1]],
       percent: percent(this.plane()[at[0] * tokens.length + at[1]]),
     };
-    setText(this.reading, reading.replace(/\{(\w+)\}/g, (_, name) => words[name]));
+    setText(this.reading, this.legend.reading.replace(/\{(\w+)\}/g, (_, name) => words[name]));
   }
 
   // Too many cells to read one by one: a picture of them all, and the strongest in a table.
@@ -217,14 +219,14 @@ class AttentionPanel {
   }
 
   paintCanvas(plane, sentence) {
-    const { palette, queries, tokens, strongest } = this.picture;
+    const { queries, tokens, strongest } = this.picture;
     this.canvas.width = tokens.length;
     this.canvas.height = queries.length;
     this.canvas.setAttribute("aria-label", sentence);
     const context = this.canvas.getContext("2d");
     const image = context.createImageData(tokens.length, queries.length);
     plane.forEach((level, index) => {
-      const colour = parseInt(palette[level].slice(1), 16);
+      const colour = parseInt(this.legend.palette[level].slice(1), 16);
       image.data.set([colour >> 16, (colour >> 8) & 255, colour & 255, 255], index * 4);
     });
     context.putImageData(image, 0, 0);
@@ -263,7 +265,7 @@ function render({ model, el }) {
       model.send({ settled: true });
     }, SETTLED);
   };
-  const panel = new panels[model.get("kind")](body, (chosen) => {
+  const panel = new panels[model.get("kind")](body, model.get("legend"), (chosen) => {
     view = chosen;
     settle();
   });
@@ -322,7 +324,7 @@ async function revive(root) {
     picture[name] = new Uint8Array(await new Response(stream).arrayBuffer());
   }
   const body = root.querySelector(".explorer-panel");
-  new panels[content.kind](body, () => {}).show(picture, content.view);
+  new panels[content.kind](body, content.legend, () => {}).show(picture, content.view);
   root.classList.add("explorer");
   root.addEventListener("keydown", (event) => event.stopPropagation());
 }

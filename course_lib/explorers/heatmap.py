@@ -65,7 +65,15 @@ class AttentionExplorer(Explorer):
     """Layer and head menus over a grid of percentages; rows look, columns are looked at."""
 
     def __init__(self, source: Source, text: str, layer: int, head: int) -> None:
-        super().__init__(source, text, kind="attention", view={"layer": layer, "head": head})
+        legend = {
+            "palette": PALETTE,
+            "white_from": WHITE_FROM,
+            "table_tokens": TABLE_TOKENS,
+            "hint": HINT,
+            "reading": READING,
+        }
+        view = {"layer": layer, "head": head}
+        super().__init__(source, text, kind="attention", legend=legend, view=view)
 
     def draw(self, trace: Trace) -> dict[str, Any]:
         layers, heads = trace.attention.shape[:2]
@@ -78,11 +86,6 @@ class AttentionExplorer(Explorer):
             "tokens": tokens,
             "layers": layers,
             "heads": heads,
-            "palette": PALETTE,
-            "white_from": WHITE_FROM,
-            "table_tokens": TABLE_TOKENS,
-            "hint": HINT,
-            "reading": READING,
             "sentences": [
                 [
                     describe_attention(

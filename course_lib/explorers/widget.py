@@ -38,6 +38,7 @@ class Explorer(anywidget.AnyWidget):
 
     kind = traitlets.Unicode().tag(sync=True)  # which panel of explorer.js draws the picture
     label = traitlets.Unicode("Your sentence").tag(sync=True)
+    legend = traitlets.Dict().tag(sync=True)  # what the panel needs for every picture alike
     copy_id = traitlets.Unicode().tag(sync=True)
     request = traitlets.Dict().tag(sync=True)  # text and sequence: what was typed, and when
     status = traitlets.Dict().tag(sync=True)  # sequence, note, error: the answer in words
@@ -114,7 +115,12 @@ class Explorer(anywidget.AnyWidget):
             else value
             for name, value in self.picture.items()
         }
-        content = {"kind": self.kind, "picture": data, "view": self.view}
+        content = {
+            "kind": self.kind,
+            "legend": self.legend,
+            "picture": data,
+            "view": self.view,
+        }
         # A "<" inside a script element could end it.
         content_json = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
         return (

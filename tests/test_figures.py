@@ -1,0 +1,122 @@
+"""figures: what is drawn is what was given, and the sentence below it is true of it."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.figures import DescribedFigure, curves, heatmap, percent, scatter, strongest_link
+
+WORDS = ["the", "cat", "sat"]
+WEIGHTS = torch.tensor([[0.2, 0.7, 0.1], [0.05, 0.9, 0.05], [0.6, 0.34, 0.06]])
+
+
+def axes(described):
+    return described.figure.axes
+
+
+def test_a_heatmap_draws_each_weight_in_its_place():
+    (ax,) = axes(heatmap(WEIGHTS, WORDS, titles=["a head"]))
+    assert [text.get_text() for text in ax.texts] == ["20", "70", "10", "5", "90", "5", "60", "34", "6"]
+    places = [text.get_position() for text in ax.texts]
+    assert places[1] == (1.5, 0.5)  # column 1 (x), row 0 (y): what the first word gives the second
+    assert ax.yaxis_inverted()  # the first row is on top
+    assert [label.get_text() for label in ax.get_xticklabels()] == WORDS
+    assert [label.get_text() for label in ax.get_yticklabels()] == WORDS
+    assert ax.get_xlabel() == "is looked at"
+    assert ax.get_ylabel() == "looks"
+    colours = ax.collections[0].get_facecolors()[:, :3].sum(1)  # lighter = larger
+    assert np.argsort(-colours).tolist()[-1] == 4  # the largest weight is the darkest
+    np.testing.assert_array_equal(ax.collections[0].get_array().ravel(), WEIGHTS.ravel())
+
+
+def test_a_heatmap_says_its_strongest_link_between_two_words():
+    assert heatmap(WEIGHTS, WORDS, titles=["A head"]).sentence == (
+        "A head: the strongest link between two words is from “the” to “cat” (70 percent)."
+    )
+    two = heatmap(torch.stack([WEIGHTS, WEIGHTS.T]), WORDS, titles=["One", "Two"])
+    assert len(axes(two)) == 2
+    assert "Two: the strongest link between two words is from “cat” to “the”" in two.sentence
+    special = heatmap(WEIGHTS, WORDS, titles=["A head"], special=[True, False, False])
+    assert special.sentence == (
+        "A head: the strongest link between two words is from “sat” to “cat” (34 percent). "
+        "the draws 28 percent of all attention."
+    )
+
+
+def test_rows_and_columns_may_be_different_words():
+    weights = torch.tensor([[0.9, 0.1], [0.3, 0.7], [0.5, 0.5]])
+    figure = heatmap(weights, ["le", "chat", "noir"], ["black", "cat"], titles=["Translation"])
+    assert "from “le” to “black” (90 percent)" in figure.sentence
+
+
+def test_one_title_a_panel():
+    with pytest.raises(ValueError, match="zip"):
+        heatmap(torch.stack([WEIGHTS, WEIGHTS]), WORDS, titles=["only one"])
+
+
+def test_of_links_that_look_equal_the_first_is_named():
+    weights = np.array([[0.0, 0.99991, 0.0], [0.0, 0.0, 0.99999], [0, 0, 0]])
+    assert strongest_link(weights, WORDS, WORDS) == (0, 1)
+    assert strongest_link(np.ones((1, 1)), ["alone"], ["alone"]) is None
+
+
+@pytest.mark.parametrize(("share", "number"), [(0, 0), (0.004, 0), (0.005, 1), (0.5, 50), (1, 100)])
+def test_percent(share, number):
+    assert percent(share) == number
+
+
+def test_curves_draw_each_line_and_say_its_ends():
+    described = curves(
+        [4, 16, 64],
+        {
+            "entropy": {"scaled": [0.9, 0.91, 0.92], "not": [0.6, 0.3, 0.1]},
+            "slope": {"x": [1, 2, 4]},
+        },
+        "d",
+    )
+    first, second = axes(described)
+    assert [line.get_label() for line in first.lines] == ["scaled", "not"]
+    np.testing.assert_array_equal(first.lines[1].get_xydata(), [[4, 0.6], [16, 0.3], [64, 0.1]])
+    np.testing.assert_array_equal(second.lines[0].get_ydata(), [1, 2, 4])
+    assert len({line.get_linestyle() for line in first.lines}) == 2  # not by colour alone
+    assert len({line.get_marker() for line in first.lines}) == 2
+    assert "entropy, not, from 0.6 to 0.1." in described.sentence
+    assert described.sentence.startswith("For d from 4 to 64: ")
+
+
+def test_a_scatter_draws_each_pair():
+    described = scatter(torch.tensor([[1.0], [2.0]]), [3.0, 4.0], "x", "y", sentence="Two dots.")
+    np.testing.assert_array_equal(axes(described)[0].collections[0].get_offsets(), [[1, 3], [2, 4]])
+
+
+def test_shown_in_a_notebook_the_sentence_is_alt_text_plain_text_and_caption(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "course_lib.figures.display", lambda data, **options: shown.append((data, options))
+    )
+    described = heatmap(WEIGHTS, WORDS, titles=["<b>"])
+    described._ipython_display_()
+    (picture, options), (caption, _) = shown
+    assert picture["text/plain"] == described.sentence
+    assert options["metadata"] == {"image/png": {"alt": described.sentence}}
+    assert caption["text/plain"] == described.sentence
+    assert caption["text/html"].startswith("<p><em>&lt;b&gt;: the strongest link")
+    assert repr(described) == described.sentence
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    def draw() -> DescribedFigure:
+        return heatmap(WEIGHTS, WORDS)
+
+    png = draw().png()
+    assert png.startswith(b"\x89PNG")
+    assert png == draw().png()
+    assert not re.search(rb"matplotlib|[0-9]{4}-[0-9]{2}-[0-9]{2}", png[:400])
+
+
+def test_wide_heatmaps_stay_within_a_page():
+    names = [f"w{i}" for i in range(15)]
+    wide = heatmap(torch.rand(2, 15, 15), names, titles=["One", "Two"])
+    assert wide.figure.get_size_inches()[0] <= 10
