@@ -138,14 +138,13 @@ def test_not_implemented_from_elsewhere_is_an_error():
     outcome = grade("08-attention", missing_operator)
     assert outcome.status == "error", outcome
 
-    def deeper(query, key, value, mask=None):
-        return AbstractSource().read()
+    def helper(scores):
+        raise NotImplementedError
 
-    class AbstractSource(collections.UserDict):
-        def read(self):
-            raise NotImplementedError("not for this source")
+    def needs_a_helper(query, key, value, mask=None):
+        return helper(query), key
 
-    assert grade("08-attention", deeper).status in ("error", "not attempted")
+    assert grade("08-attention", needs_a_helper).status == "not attempted"
 
 
 def test_a_written_function_without_return_is_asked():
@@ -412,7 +411,7 @@ def three_arguments(query, key, value):
 
 
 def no_arguments():
-    return None
+    return RIGHT()
 
 
 def fails_an_assertion(query, key, value, mask=None):
@@ -635,7 +634,10 @@ ODD = {
     "sparse": ((PLAIN.to_sparse(), PLAIN), "`output` should be a plain tensor of real numbers"),
     "complex": ((PLAIN, PLAIN.to(torch.complex64)), "`weights` should be a plain tensor"),
     "meta": ((PLAIN.to("meta"), PLAIN), "`output` should be a plain tensor"),
-    "nested": ((torch.nested.nested_tensor([PLAIN]), PLAIN), "`output` should be a plain tensor"),
+    "nested": (
+        (torch.nested.as_nested_tensor([PLAIN], layout=torch.jagged), PLAIN),
+        "plain tensor",
+    ),
 }
 
 
@@ -709,7 +711,8 @@ leaves = st.one_of(
     st.just(...),
     st.just(NotImplemented),
     tensors,
-    st.sampled_from([np.zeros((2, 2)), np.float32(1), float, len, Evil(), Evil]),
+    st.sampled_from([np.zeros((2, 2)), np.float32(1), float, len, Evil]),
+    st.builds(Evil),
     st.builds(lambda: torch.zeros(2, 2).as_subclass(EvilTensor)),
     st.builds(lambda: (i for i in range(3))),
     st.builds(lambda: torch.zeros(2, 2, requires_grad=True)),
