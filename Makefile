@@ -37,7 +37,7 @@ bench: ## Measure the speed of the course's attention beside PyTorch's own.
 	$(BIN)/python -m tools.bench
 
 lock: ## Pin new dependencies; LOCK_FLAGS=--upgrade renews every pin.
-	$(PYTHON) tools/lock.py $(LOCK_FLAGS)
+	$(PYTHON) -m tools.lock $(LOCK_FLAGS)
 
 clean: ## Remove the environment and everything built.
 	rm -rf .venv build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,7 +1,7 @@
 """Pin what the course resolves to: constraints.txt, environment.yml and binder/environment.yml.
 
-    python3 tools/lock.py              keep the pins there are, and add what is new
-    python3 tools/lock.py --upgrade    renew every pin
+    python3 -m tools.lock              keep the pins there are, and add what is new
+    python3 -m tools.lock --upgrade    renew every pin
 
 The resolver is uv, in a throwaway environment: its universal mode gives one list of pins for
 every Python from 3.11 and for Linux, macOS and Windows.
@@ -13,7 +13,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from install import CONSTRAINTS, ROOT, TORCH_INDEX, pins
+from tools.install import CONSTRAINTS, ROOT, TORCH_INDEX, pins
 
 ENVIRONMENTS = [ROOT / "environment.yml", ROOT / "binder" / "environment.yml"]
 MADE_BY = "# Made by `make lock` from pyproject.toml. Change that instead, and run it again.\n"
