@@ -48,6 +48,7 @@ def session():
         hash(str(np.random.get_state()[1].tolist())),
         hash(torch.get_rng_state().numpy().tobytes()),
         {words: str(read()) for words, (read, _) in guard.SETTINGS.items()},
+        torch.get_num_threads(),
         sys.stdout,
         sys.stderr,
         list(warnings.filters),

@@ -6,7 +6,6 @@ threads that the function leaves behind.
 """
 
 import contextlib
-import copy
 import ctypes
 import io
 import random
@@ -100,14 +99,19 @@ def draws() -> tuple[int, int, float]:
 
 @contextlib.contextmanager
 def undisturbed_session() -> Iterator[None]:
-    """Put the global generators back afterwards, and keep warnings out of the report."""
-    states = copy.deepcopy((random.getstate(), np.random.get_state()))
+    """Put the global generators back afterwards, and keep warnings out of the report.
+
+    Probes are small: on a busy machine several threads would only wait for each other.
+    """
+    states, threads = (random.getstate(), np.random.get_state()), torch.get_num_threads()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        torch.set_num_threads(1)
         try:
             yield
         finally:
+            torch.set_num_threads(threads)
             random.setstate(states[0])
             np.random.set_state(states[1])
 
@@ -164,12 +168,12 @@ class Clock:
 
     def _insist(self) -> None:
         """Raise the exception again at the next line of the function."""
-        frame = sys._getframe()
+        frame: FrameType | None = sys._getframe()
         if threading.get_ident() != self.thread or not self.running:
             return
-        while frame.f_code.co_filename == __file__:
+        while frame and frame.f_code.co_filename == __file__:
             frame = frame.f_back
-        while frame.f_code.co_filename != __file__:
+        while frame and frame.f_code.co_filename != __file__:
             frame.f_trace = self._trace
             frame = frame.f_back
         sys.settrace(self._trace)
