@@ -18,7 +18,7 @@ def axes(described):
 
 def test_a_heatmap_draws_each_weight_in_its_place():
     (ax,) = axes(heatmap(WEIGHTS, WORDS, titles=["a head"]))
-    assert [text.get_text() for text in ax.texts] == ["20", "70", "10", "5", "90", "5", "60", "34", "6"]
+    assert [int(text.get_text()) for text in ax.texts] == [20, 70, 10, 5, 90, 5, 60, 34, 6]
     places = [text.get_position() for text in ax.texts]
     assert places[1] == (1.5, 0.5)  # column 1 (x), row 0 (y): what the first word gives the second
     assert ax.yaxis_inverted()  # the first row is on top

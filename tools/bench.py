@@ -9,13 +9,16 @@ because of a number: the bounds stand beside the measurements, for you to compar
 """
 
 import argparse
+import os
 import platform
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = "08_self_attention.ipynb"
@@ -24,8 +27,6 @@ SHAPES = [(32, 10, 256, 8), (16, 64, 256, 8), (8, 128, 512, 8)]  # N, L, embed_s
 
 def machine() -> str:
     """What the figures were measured on."""
-    import os
-
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -35,7 +36,7 @@ def machine() -> str:
     )
 
 
-def side_by_side(ours: Callable[[], None], theirs: Callable[[], None]) -> tuple[float, float]:
+def side_by_side(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
     """The median time of `theirs` in milliseconds, and the median ratio of ours to theirs."""
     times = []
     for round_ in range(84):
@@ -44,10 +45,16 @@ def side_by_side(ours: Callable[[], None], theirs: Callable[[], None]) -> tuple[
             start = time.perf_counter()
             function()
             pair.append(time.perf_counter() - start)
-        times.append(pair if round_ % 2 else pair[::-1])
+        times.append(pair if round_ % 2 else pair[::-1])  # ours, theirs
     times = times[4:]  # the first rounds warm up
     base = statistics.median(theirs for _, theirs in times)
     return 1000 * base, statistics.median(ours / theirs for ours, theirs in times)
+
+
+def train(layer: Any, x: Any, **options: bool) -> None:
+    """Forward and backward through an attention layer, theirs or ours."""
+    result = layer(x, x, x, **options)
+    (result[0] if isinstance(result, tuple) else result).sum().backward()
 
 
 def bench_attention() -> None:
