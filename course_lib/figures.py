@@ -62,20 +62,24 @@ def strongest_link(
 ) -> tuple[int, int] | None:
     """Row and column of the largest weight between two different words, or None.
 
+    Neither special tokens nor punctuation are words.
+
     Args:
         weights: (Lq, Lk).
         queries, tokens: the names of the rows and of the columns.
-        special: for each token whether the tokenizer added it; such tokens are no words.
+        special: for each token whether the tokenizer added it.
     """
-    words = np.floor(np.asarray(weights) * 100 + 0.5)  # whole percent: of equals, the first
-    if any(special):
-        words[:, np.asarray(special)] = -1
+    added = list(special) or [False] * len(tokens)
+    is_word = [
+        not a and any(map(str.isalnum, token)) for a, token in zip(added, tokens, strict=True)
+    ]
+    shares = np.floor(np.asarray(weights) * 100 + 0.5)  # whole percent: of equals, the first
+    shares[:, ~np.array(is_word)] = -1
     if list(queries) == list(tokens):
-        np.fill_diagonal(words, -1)
-        if any(special):
-            words[np.asarray(special), :] = -1
-    row, column = np.unravel_index(words.argmax(), words.shape)
-    return None if words[row, column] < 0 else (int(row), int(column))
+        shares[~np.array(is_word), :] = -1
+        np.fill_diagonal(shares, -1)
+    row, column = np.unravel_index(shares.argmax(), shares.shape)
+    return None if shares[row, column] < 0 else (int(row), int(column))
 
 
 def describe_attention(
@@ -89,6 +93,8 @@ def describe_attention(
     link = strongest_link(weights, queries, tokens, special)
     if link is None:
         sentence = f"{name}: there is no second word to look at."
+    elif percent(weights[link]) == 0:
+        sentence = f"{name}: no word gives another as much as one percent."
     else:
         sentence = (
             f"{name}: the strongest link between two words is from “{queries[link[0]]}” to "

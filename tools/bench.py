@@ -72,17 +72,10 @@ def bench_attention() -> None:
         x = torch.randn(batch, length, embed_size, requires_grad=True)
         cells = []
         for weights in (True, False):
-
-            def our_step(ours=ours, x=x, weights=weights) -> None:
-                result = ours(x, x, x, return_weights=weights)
-                (result[0] if weights else result).sum().backward()
-
-            def their_step(theirs=theirs, x=x, weights=weights) -> None:
-                theirs(x, x, x, need_weights=weights, average_attn_weights=False)[
-                    0
-                ].sum().backward()
-
-            base, ratio = side_by_side(our_step, their_step)
+            base, ratio = side_by_side(
+                partial(train, ours, x, return_weights=weights),
+                partial(train, theirs, x, need_weights=weights, average_attn_weights=False),
+            )
             cells.append(f"{ratio:.2f} (of {base:.1f} ms)")
         name = f"{batch}, {length}, {embed_size}, {heads}"
         print(f"{name:>18} {cells[0]:>20} {cells[1]:>20}")
