@@ -5,6 +5,7 @@ first used, so that ``import course_lib`` is immediate and needs no torch.
 """
 
 from importlib import import_module
+from typing import Any
 
 _MODULE_OF = {
     "KeyValueCache": "attention",
@@ -20,7 +21,7 @@ _MODULE_OF = {
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

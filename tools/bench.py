@@ -47,8 +47,8 @@ def side_by_side(ours: Callable[[], object], theirs: Callable[[], object]) -> tu
             pair.append(time.perf_counter() - start)
         times.append(pair if round_ % 2 else pair[::-1])  # ours, theirs
     times = times[4:]  # the first rounds warm up
-    base = statistics.median(theirs for _, theirs in times)
-    return 1000 * base, statistics.median(ours / theirs for ours, theirs in times)
+    base = statistics.median(b for _, b in times)
+    return 1000 * base, statistics.median(a / b for a, b in times)
 
 
 def train(layer: Any, x: Any, **options: bool) -> None:
