@@ -184,7 +184,7 @@ def curves(
         ax = figure.add_subplot(1, len(panels), index + 1)
         for (name, values), style, colour in zip(lines.items(), STYLES, colours, strict=False):
             ax.plot(x, values, style, label=name, color=colour)
-            told.append(f"{quantity}, {name}, from {values[0]:.2g} to {values[-1]:.2g}.")
+            told.append(f"{quantity}, {name}, from {values[0]:.2g} to {values[-1]:.2g}")
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%d"))
         ax.set_xticks(list(x))
@@ -197,7 +197,7 @@ def curves(
         ax.legend(frameon=False, fontsize=9)
         sns.despine(ax=ax)
     if sentence is None:
-        sentence = f"For {x_label} from {x[0]:,} to {x[-1]:,}: " + " ".join(told)
+        sentence = f"For {x_label} from {x[0]:,} to {x[-1]:,}: {'; '.join(told)}."
     return DescribedFigure(figure, sentence)
 
 

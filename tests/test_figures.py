@@ -82,7 +82,7 @@ def test_curves_draw_each_line_and_say_its_ends():
     np.testing.assert_array_equal(second.lines[0].get_ydata(), [1, 2, 4])
     assert len({line.get_linestyle() for line in first.lines}) == 2  # not by colour alone
     assert len({line.get_marker() for line in first.lines}) == 2
-    assert "entropy, not, from 0.6 to 0.1." in described.sentence
+    assert "entropy, not, from 0.6 to 0.1; slope, x, from 1 to 4." in described.sentence
     assert described.sentence.startswith("For d from 4 to 64: ")
 
 
