@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tools.notebooks import SAME_EVERYWHERE
+
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page
@@ -41,9 +43,9 @@ class LabSession:
             file = scratch / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
-        self.environment = os.environ | {
-            "COURSE_CHECKPOINT": "bundled",
-            "HF_HUB_OFFLINE": "1",
+        self.environment = {
+            **os.environ,
+            **SAME_EVERYWHERE,
             "IPYTHONDIR": str(scratch / "ipython"),
             "JUPYTER_CONFIG_DIR": str(scratch / "config"),
             "JUPYTER_DATA_DIR": str(scratch / "data"),

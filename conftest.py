@@ -1,4 +1,7 @@
-"""The browser that tests drive, and the screenshots they keep."""
+"""What all tests share: the weights they see, the browser they drive, the screenshots they keep.
+
+It stands here, above `tests`, so that it also holds for the notebooks that nbval runs.
+"""
 
 import os
 from pathlib import Path
@@ -6,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tools import chromium
+from tools.notebooks import SAME_EVERYWHERE
+
+os.environ.update(SAME_EVERYWHERE)
 
 
 @pytest.fixture(scope="session")
