@@ -85,9 +85,8 @@ def test_a_way_to_install_that_fails_is_left_for_the_next(empty_machine, monkeyp
 def test_browser_tests_without_a_browser_are_named_at_the_end(
     continuous_integration, workers, tmp_path
 ):
-    (tmp_path / "conftest.py").write_text(
-        "from tests.conftest import *\nfrom tools import chromium\nchromium.find = lambda: None\n"
-    )
+    shared = (ROOT / "conftest.py").read_text(encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(f"{shared}\n\nchromium.find = lambda: None\n")
     (tmp_path / "test_some.py").write_text(
         "def test_page(browser): pass\ndef test_arithmetic(): assert 1 + 1 == 2\n"
     )
