@@ -77,6 +77,16 @@ def in_words(outcome):
     return outcome
 
 
+def test_the_number_of_threads_comes_back():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert grade("08-attention", RIGHT).status == "passed"
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
 # Attempts that are not there yet
 
 
@@ -134,10 +144,11 @@ def test_a_stub_is_not_attempted(stub, undisturbed):
 
 def test_not_implemented_from_elsewhere_is_an_error():
     def missing_operator(query, key, value, mask=None):
-        return torch.empty(1, device="meta").item(), key
+        return torch.empty(1, device="meta").cpu(), key
 
     outcome = grade("08-attention", missing_operator)
-    assert outcome.status == "error", outcome
+    assert outcome.status == "error"
+    assert "NotImplementedError: Cannot copy out of meta tensor" in outcome.message
 
     def helper(scores):
         raise NotImplementedError
@@ -746,6 +757,23 @@ def test_whatever_comes_back_grade_answers_in_words(result, exercise_id):
 def test_whatever_is_graded_grade_answers_in_words(attempt):
     outcome = grade("08-attention", attempt)
     assert outcome.status in ("error", "failed")
+
+
+class LateTensor(torch.Tensor):
+    """Looks like a tensor until somebody computes with it."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.double:
+            raise RuntimeError("no")
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def test_a_result_that_fails_while_it_is_compared_is_told():
+    result = tuple(torch.zeros(2, 2).as_subclass(LateTensor) for _ in range(2))
+    outcome = grade("08-attention", returning(result))
+    assert outcome.status == "error"
+    assert outcome.message == "Your result cannot be compared (RuntimeError)."
 
 
 def test_the_function_itself_is_wanted():

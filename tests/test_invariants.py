@@ -235,6 +235,14 @@ def test_distances_that_a_reversal_keeps_are_caught(inputs):
     assert broken(permutation_equivariance(lambda x: weights @ x, inputs))
 
 
+def test_a_place_of_its_own_for_the_last_token_is_caught(inputs):
+    def marks_the_end(x):
+        return torch.cat([x[:, :-1], x[:, -1:] + 1], dim=1)
+
+    finding = permutation_equivariance(marks_the_end, inputs)
+    assert broken(finding, "moving token 0 to the end changed the output of token")
+
+
 def test_equal_tokens_cannot_show_an_order():
     assert undecided(permutation_equivariance(TinyModel(), torch.full((1, 4), 5)), "alike")
 
