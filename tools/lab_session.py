@@ -3,6 +3,7 @@
 It keeps to itself: settings, trust and runtime files live in a folder of its own.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import playwright.sync_api
 
 from tools.notebooks import SAME_EVERYWHERE
 
@@ -111,8 +114,8 @@ class LabSession:
     def open(self, page: Any, notebook: str) -> None:
         """Show a notebook and wait until its kernel is ready."""
         page.goto(self.url(notebook))
-        idle = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator"
-        page.wait_for_selector(f"{idle}[data-status='idle']", timeout=60_000)
+        page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell", timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
 
 
 def choose(page: Any, menu: str, *entries: str) -> None:
@@ -128,13 +131,18 @@ def run_all(page: Any, timeout: int = 240) -> None:
 
     Raises RuntimeError with what the notebook shows if a cell fails.
     """
-    choose(page, "Edit", "Clear Outputs of All Cells")
-    choose(page, "Run", "Run All Cells")
+    prompts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
     error = "[data-mime-type='application/vnd.jupyter.error']"
+    choose(page, "Edit", "Clear Outputs of All Cells")
+    started = f"() => {prompts}.some(prompt => /[*\\d]/.test(prompt.textContent))"
+    for _ in range(3):  # JupyterLab drops a run without a word while it connects to the kernel
+        choose(page, "Run", "Run All Cells")
+        with contextlib.suppress(playwright.sync_api.TimeoutError):
+            page.wait_for_function(started, timeout=15_000)
+            break
     page.wait_for_function(
-        """error => document.querySelector(error)
-            || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
-                .every(prompt => /\\d/.test(prompt.textContent))""",
+        f"""error => document.querySelector(error)
+            || {prompts}.every(prompt => /\\d/.test(prompt.textContent))""",
         arg=error,
         timeout=timeout * 1000,
     )
