@@ -49,9 +49,10 @@ def boolean_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
         mask = mask.bool()
     pairs = zip(reversed(mask.shape), reversed(shape), strict=False)
     if mask.dim() > len(shape) or any(size not in (1, wanted) for size, wanted in pairs):
+        hint = " For padding given as (N, Lk), pass mask[:, None, None, :]."
         raise ValueError(
-            f"A mask of shape {tuple(mask.shape)} does not fit scores of shape {tuple(shape)}. "
-            "For padding given as (N, Lk), pass mask[:, None, None, :]."
+            f"A mask of shape {tuple(mask.shape)} does not fit scores of shape {tuple(shape)}."
+            + (hint if mask.dim() == 2 else "")
         )
     return mask
 
@@ -71,8 +72,8 @@ def scaled_dot_product_attention(
         The output (..., Lq, Dv) and the weights (..., Lq, Lk), whose rows sum to one.
         A row that may attend to nothing has weights and output of zero.
     """
-    # Dividing the query rather than the product keeps half precision within 1 percent.
-    scores = query / math.sqrt(query.size(-1)) @ key.transpose(-2, -1)  # (..., Lq, Lk)
+    # Divided before the product, large scores do not overflow in half precision.
+    scores = (query / math.sqrt(query.size(-1))) @ key.transpose(-2, -1)  # (..., Lq, Lk)
     if mask is None:
         weights = scores.softmax(dim=-1)
     else:
@@ -100,7 +101,8 @@ class KeyValueCache:
 
     One cache serves one attention layer while it generates one batch of sequences.  Its
     storage doubles when it is full, so that a token costs the same however many came before.
-    It is written in place, which gradients do not survive: use it under `torch.no_grad()`.
+    It is written in place, which gradients do not survive: decode under `torch.no_grad()`, or
+    under `torch.inference_mode()`, from the first token to the last.
     """
 
     def __init__(self) -> None:
@@ -109,9 +111,23 @@ class KeyValueCache:
         self._values: Tensor | None = None
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add new tokens (N, H, L, D); return the keys and values of all (N, H, length, D)."""
+        """Add new tokens (N, H, L, D); return the keys and values of all (N, H, length, D).
+
+        Raises:
+            RuntimeError: gradients are being recorded.
+            ValueError: the new tokens are of another batch, width or dtype than those before.
+        """
         if torch.is_grad_enabled() and (keys.requires_grad or values.requires_grad):
             raise RuntimeError("A KeyValueCache keeps no gradients: decode under torch.no_grad().")
+        for store, new in [(self._keys, keys), (self._values, values)]:
+            if store is not None and (store[..., :1, :].shape, store.dtype) != (
+                new[..., :1, :].shape,
+                new.dtype,
+            ):
+                raise ValueError(
+                    f"The cache holds tokens like {tuple(store[..., :1, :].shape)}, {store.dtype}; "
+                    f"these are {tuple(new.shape)}, {new.dtype}. Start each batch with a new one."
+                )
         start, self.length = self.length, self.length + keys.size(-2)
         self._keys = self._write(self._keys, keys, start)
         self._values = self._write(self._values, values, start)
@@ -141,7 +157,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, embed_size: int, heads: int, bias: bool = False) -> None:
         super().__init__()
-        if heads < 1 or embed_size % heads:
+        if heads < 1 or embed_size < 1 or embed_size % heads:
             raise ValueError(
                 f"embed_size must be divisible by heads: {embed_size} numbers cannot be shared "
                 f"evenly among {heads} heads."

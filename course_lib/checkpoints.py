@@ -49,7 +49,7 @@ def locate(name: str) -> Path:
     folder = bundled()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     print(
-        f"{name} is not on this machine, so the course uses its bundled BERT, {BUNDLED_NAME} "
+        f"In place of {name} the course uses its bundled BERT, {BUNDLED_NAME} "
         f"({config['num_hidden_layers']} layers, {config['num_attention_heads']} heads, "
         f"{config['hidden_size']} wide)."
     )

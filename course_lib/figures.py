@@ -8,6 +8,7 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -48,8 +49,8 @@ class DescribedFigure:
 
 
 def as_array(values: Any) -> np.ndarray:
-    """A tensor, with or without gradients, or anything else that numpy reads."""
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    """A tensor of any precision, with or without gradients, or what else numpy reads."""
+    return np.asarray(values.detach().float().cpu() if hasattr(values, "detach") else values)
 
 
 def percent(share: float) -> int:
@@ -128,31 +129,37 @@ def heatmap(
     """
     panels = as_array(weights)
     panels = panels.reshape(-1, *panels.shape[-2:])
+    if not ((panels >= 0) & (panels <= 1.001)).all():
+        raise ValueError(
+            f"A heatmap shows shares between 0 and 1, and these go from {panels.min():.3g} to "
+            f"{panels.max():.3g}. Are they scores, from before the softmax?"
+        )
     columns = rows if columns is None else columns
     cell = min(0.42, 8.4 / (len(panels) * len(columns)))  # inches
     width = cell * len(columns) * len(panels) + 1.2
     figure = Figure(figsize=(max(width, 2.8), 0.9 * cell * len(rows) + 1.2), layout="constrained")
-    for index, (panel, title) in enumerate(zip(panels, titles, strict=True)):
-        ax = figure.add_subplot(1, len(panels), index + 1)
-        sns.heatmap(
-            panel,
-            ax=ax,
-            vmin=0,
-            vmax=1,
-            cmap="Blues",
-            cbar=False,
-            linewidths=1,
-            annot=np.vectorize(percent)(panel),
-            fmt="d",
-            annot_kws={"size": min(8, 24 * cell)},
-            xticklabels=list(columns),
-            yticklabels=list(rows) if index == 0 else False,
-        )
-        ax.set_title(title, fontsize=10)
-        ax.tick_params(axis="x", rotation=90, length=0, labelsize=9)
-        ax.tick_params(axis="y", rotation=0, length=0, labelsize=9)
-        ax.set_xlabel("is looked at", fontsize=9)
-        ax.set_ylabel("looks" if index == 0 else "", fontsize=9)
+    with mpl.rc_context({"text.parse_math": False}):  # a dollar sign in a token is no formula
+        for index, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+            ax = figure.add_subplot(1, len(panels), index + 1)
+            sns.heatmap(
+                panel,
+                ax=ax,
+                vmin=0,
+                vmax=1,
+                cmap="Blues",
+                cbar=False,
+                linewidths=1,
+                annot=np.vectorize(percent)(panel),
+                fmt="d",
+                annot_kws={"size": min(8, 24 * cell)},
+                xticklabels=list(columns),
+                yticklabels=list(rows) if index == 0 else False,
+            )
+            ax.set_title(title, fontsize=10)
+            ax.tick_params(axis="x", rotation=90, length=0, labelsize=9)
+            ax.tick_params(axis="y", rotation=0, length=0, labelsize=9)
+            ax.set_xlabel("is looked at", fontsize=9)
+            ax.set_ylabel("looks" if index == 0 else "", fontsize=9)
     if sentence is None:
         sentence = " ".join(
             describe_attention(title, panel, rows, columns, special)
@@ -182,7 +189,7 @@ def curves(
     told = []
     for index, (quantity, lines) in enumerate(panels.items()):
         ax = figure.add_subplot(1, len(panels), index + 1)
-        for (name, values), style, colour in zip(lines.items(), STYLES, colours, strict=False):
+        for (name, values), style, colour in zip(lines.items(), cycle(STYLES), cycle(colours)):
             ax.plot(x, values, style, label=name, color=colour)
             told.append(f"{quantity}, {name}, from {values[0]:.2g} to {values[-1]:.2g}")
         ax.set_xscale("log", base=2)
@@ -190,7 +197,7 @@ def curves(
         ax.set_xticks(list(x))
         if log:
             ax.set_yscale("log")
-        else:
+        elif min(min(values) for values in lines.values()) >= 0:
             ax.set_ylim(bottom=0)
         ax.set_xlabel(x_label)
         ax.set_title(quantity, fontsize=10)

@@ -131,7 +131,8 @@ def test_a_row_that_may_attend_to_nothing_gives_zeros_and_no_gradient_trouble():
 
 def test_hidden_keys_get_exactly_nothing():
     query, key, value = torch.randn(3, 2, 4, 6, 8)
-    key[..., -1, :] = 1e4  # the loudest key of all
+    query, key = query.abs(), -1e4 * key.abs()  # every visible score is far below zero
+    key[..., -1, :] = 1e4  # and the hidden one is the loudest of all
     mask = torch.ones(6, dtype=torch.bool)
     mask[-1] = False
     _, weights = scaled_dot_product_attention(query, key, value, mask)
@@ -142,7 +143,14 @@ def test_hidden_keys_get_exactly_nothing():
 @pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.uint8])
 def test_masks_of_zeros_and_ones_become_boolean(dtype):
     mask = causal_mask(5)
-    assert boolean_mask(mask.to(dtype), (5, 5)).equal(mask)
+    converted = boolean_mask(mask.to(dtype), (5, 5))
+    assert converted.dtype == torch.bool
+    assert converted.equal(mask)
+    attention, x = SelfAttention(8, 2), torch.randn(1, 5, 8)
+    expected, _ = attention(x, x, x, mask, return_weights=True)
+    for return_weights in (True, False):
+        result = attention(x, x, x, mask.to(dtype), return_weights=return_weights)
+        assert_close(result[0] if return_weights else result, expected)
 
 
 def test_an_additive_mask_is_refused_with_the_way_out():
@@ -169,6 +177,8 @@ def test_padding_mask_and_causal_mask():
     ids = torch.tensor([[5, 6, 0], [7, 0, 0]])
     assert padding_mask(ids, 0).shape == (2, 1, 1, 3)
     assert padding_mask(ids, 0)[:, 0, 0].tolist() == [[True, True, False], [True, False, False]]
+    assert padding_mask(ids, 6)[:, 0, 0].tolist() == [[True, False, True], [True, True, True]]
+    assert causal_mask(2, device="meta").device.type == "meta"
     assert causal_mask(3).tolist() == [
         [True, False, False],
         [True, True, False],
@@ -279,7 +289,7 @@ def test_projections_are_full_width():
     assert parameters == 4 * 512 * 512 + 512 == 1_049_088
 
 
-@pytest.mark.parametrize("heads", [0, 3, 7])
+@pytest.mark.parametrize("heads", [-8, 0, 3, 7])
 def test_heads_that_do_not_divide_the_width_are_named(heads):
     with pytest.raises(ValueError, match=f"256 numbers .* {heads} heads"):
         SelfAttention(256, heads)
@@ -303,11 +313,32 @@ def test_cached_equals_uncached(chunks, seed):
 
 def test_the_cache_grows_by_doubling():
     cache, stores = KeyValueCache(), set()
-    for _ in range(1000):
-        keys, _ = cache.append(*torch.randn(2, 1, 2, 1, 4))
+    for _ in range(5000):
+        keys, _ = cache.append(*torch.randn(2, 1, 2, 1, 4, dtype=torch.float64))
         stores.add(keys.data_ptr())
-    assert keys.shape == (1, 2, 1000, 4)
-    assert len(stores) <= 11
+    assert keys.shape == (1, 2, 5000, 4)
+    assert keys.dtype == torch.float64
+    assert len(stores) <= 14
+
+
+def test_the_cache_refuses_other_tokens_and_stays_as_it_was():
+    cache = KeyValueCache()
+    cache.append(*torch.randn(2, 2, 2, 3, 4))
+    for keys, values in [
+        torch.randn(2, 1, 2, 1, 4),  # another batch
+        torch.randn(2, 2, 2, 1, 5),  # another width
+        torch.randn(2, 2, 2, 1, 4, dtype=torch.float64),
+    ]:
+        with pytest.raises(ValueError, match=r"tokens like \(2, 2, 1, 4\), torch.float32"):
+            cache.append(keys, values)
+        assert cache.length == 3
+
+
+def test_large_scores_do_not_overflow_in_half_precision():
+    query = key = torch.full((2, 64), 40.0, dtype=torch.float16)
+    output, weights = scaled_dot_product_attention(query, key, key)
+    assert weights.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert output.isfinite().all()
 
 
 def test_the_cache_refuses_gradients_in_words():

@@ -48,8 +48,8 @@ def test_falls_back_to_the_bundled_checkpoint_and_says_so(empty_cache, capsys):
     folder = checkpoints.locate("bert-base-uncased")
     assert folder == checkpoints.bundled()
     assert capsys.readouterr().out == (
-        "bert-base-uncased is not on this machine, so the course uses its bundled BERT, "
-        "all-MiniLM-L6-v2 (6 layers, 12 heads, 384 wide).\n"
+        "In place of bert-base-uncased the course uses its bundled BERT, all-MiniLM-L6-v2 "
+        "(6 layers, 12 heads, 384 wide).\n"
     )
 
 

@@ -21,7 +21,7 @@ from course_lib.explorers import (
     bert_source,
 )
 from course_lib.explorers.heatmap import PALETTE, TABLE_TOKENS, contrast, ink, luminance, percent
-from course_lib.explorers.trace import clean, one_thread
+from course_lib.explorers.trace import clean
 
 
 def words_source(text):
@@ -76,9 +76,35 @@ def test_what_is_no_attention_is_told_in_words(weights, words):
 
 
 def test_rows_that_do_not_sum_to_one_are_noted():
-    assert Trace(["a", "b"], np.eye(2)).notes() == ""
-    assert Trace(["a", "b"], np.array([[1.0, 0.0], [0.0, 0.0]])).notes() == ""  # a blind row
-    assert "“b” gives away 1.50" in Trace(["a", "b"], np.array([[1, 0], [0.5, 1.0]])).notes()
+    assert Trace(["a", "b"], np.eye(2)).notes == []
+    assert Trace(["a", "b"], np.array([[1.0, 0.0], [0.0, 0.0]])).notes == []  # a blind row
+    for row, total in [([0.5, 1.0], "1.50"), ([0.2, 0.1], "0.30")]:
+        (note,) = Trace(["a", "b"], np.array([[1, 0], row])).notes
+        assert note == f"The rows do not sum to one: “b” gives away {total} in all."
+
+
+def test_a_trace_takes_what_tokenizers_give():
+    trace = Trace(np.array([101, 7]), torch.eye(2, dtype=torch.bfloat16), special=np.array([1, 0]))
+    assert trace.tokens == trace.query_tokens == ["101", "7"]
+    assert trace.special == [True, False]
+    with pytest.raises(TraceError, match="3 entries for 2 tokens"):
+        Trace(["a", "b"], np.eye(2), special=[True, False, False])
+    with pytest.raises(TraceError, match="found no token"):
+        Trace([], np.zeros((0, 0)))
+    with pytest.raises(TraceError, match=re.escape("these have (2, 0, 2, 2)")):
+        Trace(["a", "b"], np.zeros((2, 0, 2, 2)))
+    with pytest.raises(TraceError, match=re.escape("these have (1, 1, 1, 2, 2)")):
+        Trace(["a", "b"], np.zeros((1, 1, 1, 2, 2)))
+    with pytest.raises(TraceError, match="a tensor or an array of numbers"):
+        Trace(["a", "b"], [[1.0], [0.5, 0.5]])
+
+
+def test_any_source_is_cut_to_what_can_be_shown():
+    tokens = [f"w{i}" for i in range(500)]
+    trace = Trace(tokens, np.full((500, 500), 1 / 500))
+    assert trace.attention.shape == (1, 1, MAX_TOKENS, MAX_TOKENS)
+    assert len(trace.tokens) == len(trace.query_tokens) == len(trace.special) == MAX_TOKENS
+    assert trace.notes == ["Only the first 128 tokens are shown; 372 more do not fit."]
 
 
 def test_bert_source_gives_the_models_own_attention(bert):
@@ -120,11 +146,27 @@ def test_a_function_that_returns_one_thing_is_told_in_words(bert):
     )
 
 
-def test_one_thread_for_the_source_alone():
-    before = torch.get_num_threads()
-    with one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+def test_a_source_leaves_everything_as_it_was_even_when_it_fails(bert):
+    tokenizer, model = bert
+    seen = []
+
+    def failing(query, key, value):
+        seen.append((torch.get_num_threads(), model.training))
+        raise RuntimeError("no")
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    model.train()
+    model.set_attn_implementation("sdpa")
+    with pytest.raises(RuntimeError, match="no"):
+        bert_source(tokenizer, model, attention=failing)("Hello.")
+    assert seen == [(1, False)]  # one thread, and no dropout
+    assert torch.get_num_threads() == 2
+    assert model.training
+    assert model.config._attn_implementation == "sdpa"
+    assert bert_source(tokenizer, model)("Hello.").notes == []
+    model.eval()
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +177,7 @@ def test_one_thread_for_the_source_alone():
         ("a\0b", "ab"),
         (" a\nb ", "a b"),
         ("\ud800x", "?x"),
-        ("é 😀", "é 😀"),
+        ("é 👩‍👧", "é 👩‍👧"),
     ],
 )
 def test_clean(text, expected):
@@ -154,8 +196,25 @@ def test_what_travels_is_within_one_level_of_what_was_computed():
     explorer = attention_explorer(random_source, text="the cat sat on the mat")
     attention = random_source("the cat sat on the mat").attention
     levels = planes(explorer) / 255
-    assert np.abs(levels[:, 1:] - attention).max() <= 1 / 255
-    assert np.abs(levels[:, 0] - attention.mean(1)).max() <= 1 / 255
+    assert np.abs(levels[:, 1:] - attention).max() <= 0.501 / 255
+    assert np.abs(levels[:, 0] - attention.mean(1)).max() <= 0.501 / 255
+
+
+def translation_source(text):
+    """Three French words look at two English ones."""
+    weights = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
+    return Trace(["black", "cat"], weights, query_tokens=["le", "chat", "noir"])
+
+
+def test_rows_and_columns_may_be_different_words():
+    explorer = attention_explorer(translation_source, text="x")
+    assert planes(explorer).shape == (1, 2, 3, 2)
+    assert explorer.picture["queries"] == ["le", "chat", "noir"]
+    assert explorer.sentence().endswith("from “le” to “black” (90 percent).")
+    page = Tags()
+    page.feed(explorer.table())
+    assert page.headers == ["black", "cat", "le", "chat", "noir"]
+    assert 'title="“noir” looks at “cat”: 60 percent.">60</td>' in explorer.table()
 
 
 def test_thirteen_tokens_of_the_course_bert_travel_in_27_kilobytes(bert):
@@ -195,7 +254,7 @@ def test_any_sentence_goes_through_bert(bert, text):
 def test_a_long_text_is_cut_with_a_note(bert):
     explorer = attention_explorer(bert_source(*bert), text="cat " * 10_000)
     assert len(explorer.picture["tokens"]) == MAX_TOKENS
-    assert explorer.status["note"] == "Only the first 128 tokens were read; 9874 more do not fit."
+    assert explorer.status["note"] == "Only the first 128 tokens are shown; 9,874 more do not fit."
     assert "<td style" not in explorer.table()
     assert explorer.table().count("<tr>") == 1 + 5
 
@@ -208,6 +267,9 @@ def test_the_strongest_links_of_a_long_text_are_the_strongest():
         links = explorer.picture["strongest"][layer][head]
         values = [levels[layer, head, row, column] for row, column in links]
         assert values == sorted(levels[layer, head].ravel().tolist(), reverse=True)[:5]
+    row, column = explorer.picture["strongest"][0][0][0]
+    first = f"<tr><td>w{row}</td><td>w{column}</td><td>{percent(levels[0, 0].max())}</td></tr>"
+    assert first in explorer.table()
 
 
 def test_an_error_keeps_the_last_picture_and_is_told():
@@ -250,10 +312,11 @@ class Tags(html.parser.HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tags, self.headers, self.inside = [], [], None
+        self.tags, self.headers, self.attributes, self.inside = [], [], set(), None
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.attributes |= {name for name, _ in attributes}
         self.inside = tag
 
     def handle_data(self, data):
@@ -264,20 +327,31 @@ class Tags(html.parser.HTMLParser):
         self.inside = None
 
 
-@pytest.mark.parametrize(
-    "token", ["</script>", "<script>alert(1)</script>", "<img", "&amp;", "'\""]
-)
+HOSTILE = ["</script>", "<script>alert(1)</script>", "<!--<script>", "<img", "&amp;", '"onclick="x']
+
+
+@pytest.mark.parametrize("token", HOSTILE)
 def test_tokens_are_data_never_markup(token):
     explorer = attention_explorer(words_source, text=f"a {token}")
     copy = explorer.copy_html()
     page = Tags()
     page.feed(copy)
+    assert page.attributes <= {"class", "id", "type", "scope", "style", "title"}
+    assert "<" not in embedded_json(explorer)
     assert sorted(set(page.tags)) == sorted(
         {"style", "section", "p", "div", "table", "caption", "tr", "td", "th", "script"}
     )
     assert page.tags.count("script") == 2
     assert page.headers == ["a", token, "a", token]
     assert json.loads(embedded_json(explorer))["picture"]["tokens"] == ["a", token]
+
+
+def test_in_a_long_sentence_too():
+    text = " ".join(f"<i>{n}</i>" for n in range(TABLE_TOKENS + 1))
+    page = Tags()
+    page.feed(attention_explorer(random_source, text=text).table())
+    assert "i" not in page.tags
+    assert page.tags.count("td") == 15
 
 
 def test_the_copy_holds_the_same_weights():
@@ -311,7 +385,8 @@ def test_displaying_makes_a_widget_with_a_sentence_and_a_copy(monkeypatch):
     assert widget["text/plain"].endswith("Its last picture follows.")
     assert copy["text/plain"] == explorer.sentence()
     assert options["display_id"] == explorer.copy_id
-    explorer._handle_custom_msg({"settled": True}, [])
+    explorer._handle_custom_msg({"view": {"layer": 2, "head": 1}}, [])
+    assert shown[-1][0]["text/plain"].startswith("Layer 2, head 1: ")
     assert shown[-1][1] == {"raw": True, "display_id": explorer.copy_id, "update": True}
 
 
@@ -331,4 +406,5 @@ def test_sentences_name_the_strongest_link_between_two_words():
 def test_the_ramp_is_one_hue_darker_for_more_with_readable_digits():
     light = [luminance(colour) for colour in PALETTE]
     assert light == sorted(light, reverse=True)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)
     assert all(contrast(ink(level), PALETTE[level]) >= 4.5 for level in range(256))

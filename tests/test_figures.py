@@ -26,6 +26,8 @@ def test_a_heatmap_draws_each_weight_in_its_place():
     assert [label.get_text() for label in ax.get_yticklabels()] == WORDS
     assert ax.get_xlabel() == "is looked at"
     assert ax.get_ylabel() == "looks"
+    assert ax.get_title() == "a head"
+    assert ax.collections[0].get_clim() == (0, 1)
     colours = ax.collections[0].get_facecolors()[:, :3].sum(1)  # lighter = larger
     assert np.argsort(-colours).tolist()[-1] == 4  # the largest weight is the darkest
     np.testing.assert_array_equal(ax.collections[0].get_array().ravel(), WEIGHTS.ravel())
@@ -45,6 +47,15 @@ def test_a_heatmap_says_its_strongest_link_between_two_words():
     )
 
 
+def test_scores_are_not_drawn_as_weights():
+    with pytest.raises(ValueError, match=r"go from -0.5 to 2.*before the softmax"):
+        heatmap(torch.tensor([[2.0, -0.5], [0.0, 1.0]]), ["a", "b"])
+
+
+def test_a_dollar_sign_is_no_formula():
+    assert heatmap(torch.eye(2, dtype=torch.bfloat16), ["$a_$", "b"], titles=["$_"]).png()
+
+
 def test_rows_and_columns_may_be_different_words():
     weights = torch.tensor([[0.9, 0.1], [0.3, 0.7], [0.5, 0.5]])
     figure = heatmap(weights, ["le", "chat", "noir"], ["black", "cat"], titles=["Translation"])
@@ -60,6 +71,8 @@ def test_of_links_that_look_equal_the_first_is_named():
     weights = np.array([[0.0, 0.99991, 0.0], [0.0, 0.0, 0.99999], [0, 0, 0]])
     assert strongest_link(weights, WORDS, WORDS) == (0, 1)
     assert strongest_link(np.ones((1, 1)), ["alone"], ["alone"]) is None
+    assert strongest_link(np.full((2, 2), 0.5), ["alone", "."], ["alone", "."]) is None
+    assert "no word gives another as much as one percent" in heatmap(np.eye(3), WORDS).sentence
 
 
 @pytest.mark.parametrize(("share", "number"), [(0, 0), (0.004, 0), (0.005, 1), (0.5, 50), (1, 100)])
@@ -84,6 +97,21 @@ def test_curves_draw_each_line_and_say_its_ends():
     assert len({line.get_marker() for line in first.lines}) == 2
     assert "entropy, not, from 0.6 to 0.1; slope, x, from 1 to 4." in described.sentence
     assert described.sentence.startswith("For d from 4 to 64: ")
+    assert [ax.get_title() for ax in (first, second)] == ["entropy", "slope"]
+    assert [ax.get_xlabel() for ax in (first, second)] == ["d", "d"]
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["scaled", "not"]
+    assert [label.get_text() for label in first.get_xticklabels()] == ["4", "16", "64"]
+    assert (first.get_xscale(), first.get_yscale(), first.get_ylim()[0]) == ("log", "linear", 0)
+
+
+def test_curves_on_a_logarithmic_scale_and_with_many_lines():
+    lines = {f"line {i}": [1, 10 ** (i + 1)] for i in range(6)}
+    described = curves([1, 2], {"time": lines}, "n", log=True, sentence="Six lines.")
+    (ax,) = axes(described)
+    assert ax.get_yscale() == "log"
+    assert len(ax.lines) == 6
+    assert described.sentence == "Six lines."
+    assert axes(curves([1, 2], {"loss": {"a": [-3, 1]}}, "n"))[0].get_ylim()[0] <= -3
 
 
 def test_a_scatter_draws_each_pair():

@@ -38,6 +38,7 @@ class AttentionPanel {
     this.legend = legend;
     this.onView = onView;
     this.cell = [0, 0]; // where the keyboard is
+    this.pointed = null; // where the mouse is
     this.menus = element("div", { class: "explorer-menus" });
     this.caption = element("p", { class: "explorer-sentence" });
     this.hint = element("p", { class: "explorer-hint" });
@@ -53,6 +54,8 @@ class AttentionPanel {
     this.layer = Math.min(Math.max(view.layer, 1), layers);
     this.head = Math.min(Math.max(view.head, 0), heads);
     const large = Math.max(queries.length, tokens.length) > this.legend.table_tokens;
+    const focused = this.frame.contains(document.activeElement);
+    this.pointed = null;
     if (this.large !== large) {
       this.large = large;
       this.rows = [];
@@ -61,6 +64,9 @@ class AttentionPanel {
     }
     if (!large) this.fitGrid(queries.length, tokens.length);
     this.paint();
+    // The focused cell may be gone; a focus that falls out of the explorer meets the page's keys.
+    if (focused && large) this.headMenu.focus();
+    else if (focused) this.rows[this.cell[0]][this.cell[1]].focus();
   }
 
   buildMenus(layers, heads) {
@@ -73,8 +79,10 @@ class AttentionPanel {
     };
     this.layerMenu = menu(count(layers), choose);
     this.headMenu = menu([[0, `mean of ${heads}`], ...count(heads)], choose);
-    this.menus.hidden = layers === 1 && heads === 1;
-    this.menus.replaceChildren(field("Layer", this.layerMenu), field("Head", this.headMenu));
+    this.menus.replaceChildren(
+      ...(layers > 1 ? [field("Layer", this.layerMenu)] : []),
+      ...(heads > 1 ? [field("Head", this.headMenu)] : []),
+    );
   }
 
   plane() {
@@ -85,19 +93,25 @@ class AttentionPanel {
   }
 
   paint() {
-    const { palette, white_from, hint } = this.legend;
-    const { tokens, sentences } = this.picture;
+    const { sentences } = this.picture;
     this.layerMenu.value = this.layer;
     this.headMenu.value = this.head;
     const sentence = sentences[this.layer - 1][this.head];
     setText(this.caption, sentence);
-    setText(this.hint, hint);
+    setText(this.hint, this.legend.hint);
     const plane = this.plane();
-    if (this.large) return this.paintCanvas(plane, sentence);
+    if (this.large) this.paintCanvas(plane, sentence);
+    else this.paintGrid(plane, sentence);
+    this.read();
+  }
+
+  paintGrid(plane, sentence) {
+    const { palette, white_from } = this.legend;
+    const width = this.picture.tokens.length;
     this.grid.setAttribute("aria-label", sentence);
     this.rows.forEach((cells, row) =>
       cells.forEach((cell, column) => {
-        const level = plane[row * tokens.length + column];
+        const level = plane[row * width + column];
         if (cell.level === level) return;
         cell.level = level;
         cell.style.backgroundColor = palette[level];
@@ -105,7 +119,6 @@ class AttentionPanel {
         cell.textContent = percent(level);
       }),
     );
-    this.read();
   }
 
   buildGrid() {
@@ -114,8 +127,8 @@ class AttentionPanel {
     this.grid = element("table", { role: "grid" }, element("thead", {}, this.head_row), this.body);
     this.frame.replaceChildren(this.grid);
     const at = (event) => event.target.closest("td")?.at;
-    this.grid.addEventListener("mouseover", (event) => this.read(at(event)));
-    this.grid.addEventListener("mouseleave", () => this.read());
+    this.grid.addEventListener("mouseover", (event) => this.point(at(event)));
+    this.grid.addEventListener("mouseleave", () => this.point(null));
     this.grid.addEventListener("focusin", (event) => at(event) && this.enter(at(event)));
     this.grid.addEventListener("focusout", () => this.read());
     this.grid.addEventListener("keydown", (event) => this.walk(event));
@@ -179,9 +192,14 @@ class AttentionPanel {
     this.rows[within(target[0], last[0])][within(target[1], last[1])].focus();
   }
 
+  point(at) {
+    this.pointed = at;
+    this.read();
+  }
+
   // One cell in words: the one pointed at, or else the one with the keyboard in it.
-  read(at) {
-    if (!at && this.grid.contains(document.activeElement)) at = this.cell;
+  read() {
+    const at = this.pointed ?? (this.frame.contains(document.activeElement) ? this.cell : null);
     if (!at) return setText(this.reading, "");
     const { queries, tokens } = this.picture;
     const words = {
@@ -205,17 +223,16 @@ class AttentionPanel {
       this.strongest,
     );
     this.frame.replaceChildren(this.canvas, table);
-    setText(this.reading, "");
     this.canvas.addEventListener("mousemove", (event) => {
       const { queries, tokens } = this.picture;
       const box = this.canvas.getBoundingClientRect();
       const index = (offset, size, length) => Math.min(Math.floor((offset / size) * length), length - 1);
-      this.read([
+      this.point([
         index(Math.max(event.clientY - box.top, 0), box.height, queries.length),
         index(Math.max(event.clientX - box.left, 0), box.width, tokens.length),
       ]);
     });
-    this.canvas.addEventListener("mouseleave", () => setText(this.reading, ""));
+    this.canvas.addEventListener("mouseleave", () => this.point(null));
   }
 
   paintCanvas(plane, sentence) {
@@ -249,20 +266,21 @@ function render({ model, el }) {
   const note = element("p", { class: "explorer-note", role: "status" });
   const error = element("p", { class: "explorer-error", role: "alert" });
   const body = element("div", { class: "explorer-panel" });
-  const root = element("div", { class: "explorer" }, field(model.get("label"), input), note, error, body);
+  const news = element("p", { class: "explorer-news", "aria-live": "polite" }); // for the ear only
+  const root = element("div", { class: "explorer" }, field(model.get("label"), input), note, error, body, news);
   const hidden = element("style", {}, `#${model.get("copy_id")} { display: none; }`);
   document.head.append(hidden);
   el.append(root);
 
   let view = model.get("view");
-  root.sequence = model.get("request").sequence; // of the newest request
   let settled, patience;
+  // When nothing is under way any more, say what is on show, and bring the static copy up to date.
   const settle = () => {
     clearTimeout(settled);
     settled = setTimeout(() => {
-      model.set("view", view);
-      model.save_changes();
-      model.send({ settled: true });
+      if (model.get("status").sequence < model.get("request").sequence) return;
+      setText(news, panel.caption.textContent);
+      model.send({ view });
     }, SETTLED);
   };
   const panel = new panels[model.get("kind")](body, model.get("legend"), (chosen) => {
@@ -270,24 +288,32 @@ function render({ model, el }) {
     settle();
   });
 
-  input.value = model.get("request").text;
+  // Another view of the same explorer may ask, too.
+  const requested = () => {
+    const { text, sequence } = model.get("request");
+    root.dataset.asked = sequence;
+    if (document.activeElement !== input) input.value = text;
+  };
+  model.on("change:request", requested);
+  requested();
   input.addEventListener("input", () => {
-    root.sequence += 1;
-    model.set("request", { text: input.value, sequence: root.sequence });
+    model.set("request", { text: input.value, sequence: model.get("request").sequence + 1 });
     model.save_changes();
     clearTimeout(patience);
     patience = setTimeout(() => {
       root.classList.add("explorer-stale");
       setText(note, "No answer yet. If the kernel was restarted or is busy, run this cell again afterwards.");
     }, PATIENCE);
-    settle();
   });
 
   let painted; // the picture on show
   const answer = () => {
     const status = model.get("status");
     if (status.sequence < Number(root.dataset.sequence ?? 0)) return; // overtaken by a newer one
-    if (status.sequence >= root.sequence) clearTimeout(patience);
+    if (status.sequence >= model.get("request").sequence) {
+      clearTimeout(patience);
+      if (painted) settle();
+    }
     const picture = model.get("picture");
     if (picture.weights && picture !== painted) {
       const { buffer, byteOffset, byteLength } = picture.weights;
@@ -308,6 +334,7 @@ function render({ model, el }) {
   return () => {
     clearTimeout(settled);
     clearTimeout(patience);
+    model.off("change:request", requested);
     model.off("change:status", answer);
     hidden.remove();
   };
@@ -324,8 +351,9 @@ async function revive(root) {
     picture[name] = new Uint8Array(await new Response(stream).arrayBuffer());
   }
   const body = root.querySelector(".explorer-panel");
-  new panels[content.kind](body, content.legend, () => {}).show(picture, content.view);
+  if (root.classList.contains("explorer")) return; // already alive
   root.classList.add("explorer");
+  new panels[content.kind](body, content.legend, () => {}).show(picture, content.view);
   root.addEventListener("keydown", (event) => event.stopPropagation());
 }
 

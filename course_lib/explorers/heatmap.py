@@ -79,8 +79,8 @@ class AttentionExplorer(Explorer):
         layers, heads = trace.attention.shape[:2]
         mean = trace.attention.mean(axis=1, keepdims=True)
         planes = np.concatenate([mean, trace.attention], axis=1)  # (L, 1 + H, Lq, Lk)
-        levels = np.rint(planes.clip(0, 1) * 255).astype(np.uint8)
-        queries, tokens = list(trace.query_tokens or trace.tokens), list(trace.tokens)
+        levels = np.rint(planes.clip(max=1) * 255).astype(np.uint8)
+        queries, tokens = list(trace.query_tokens), list(trace.tokens)
         picture = {
             "queries": queries,
             "tokens": tokens,
@@ -93,7 +93,7 @@ class AttentionExplorer(Explorer):
                         levels[layer, head] / 255,
                         queries,
                         tokens,
-                        trace.special or (),
+                        trace.special,
                     )
                     for head in range(heads + 1)
                 ]
@@ -152,8 +152,8 @@ HINT = (
 
 def plane_name(layer: int, head: int, layers: int, heads: int) -> str:
     """What one plane of a picture is called; layers and heads are counted from 1."""
-    if layers == heads == 1:
-        return "One head"
+    if heads == 1:
+        return "One head" if layers == 1 else f"Layer {layer + 1}"
     return f"Layer {layer + 1}, " + (f"head {head}" if head else f"mean of {heads} heads")
 
 

@@ -20,7 +20,7 @@ class TraceError(ValueError):
 
 @dataclass
 class Trace:
-    """What a model computed for one sentence.
+    """What a model computed for one sentence; of a long one, the first `MAX_TOKENS` tokens.
 
     Attributes:
         tokens: the Lk tokens that are looked at: the columns.
@@ -28,7 +28,7 @@ class Trace:
             heads.  (Lq, Lk) and (H, Lq, Lk) are taken as one layer.
         query_tokens: the Lq tokens that look: the rows.  The same tokens, unless given.
         special: for each token whether the tokenizer added it ([CLS], [SEP]); none, unless given.
-        unread: how many tokens of a long sentence the model was not given.
+        unread: how many tokens of a long sentence are not here.
 
     Raises:
         TraceError: shapes that do not fit, or numbers that are no attention weights.
@@ -36,20 +36,28 @@ class Trace:
 
     tokens: Sequence[str]
     attention: Any
-    query_tokens: Sequence[str] | None = None
-    special: Sequence[bool] | None = None
+    query_tokens: Sequence[str] = ()
+    special: Sequence[bool] = ()
     unread: int = 0
 
     def __post_init__(self) -> None:
-        if self.query_tokens is None:
-            self.query_tokens = self.tokens
-        if self.special is None:
-            self.special = [False] * len(self.tokens)
+        self.tokens = [str(token) for token in self.tokens]
+        self.query_tokens = [str(token) for token in self.query_tokens] or self.tokens
+        self.special = [bool(added) for added in self.special] or [False] * len(self.tokens)
+        if not self.tokens:
+            raise TraceError("The source found no token in this sentence.")
+        if len(self.special) != len(self.tokens):
+            raise TraceError(
+                f"`special` has {len(self.special)} entries for {len(self.tokens)} tokens."
+            )
         weights = self.attention
         if isinstance(weights, torch.Tensor):
             weights = weights.detach().float().cpu()
-        weights = np.asarray(weights, dtype=np.float32)
-        if weights.ndim not in (2, 3, 4):
+        try:
+            weights = np.asarray(weights, dtype=np.float32)
+        except (TypeError, ValueError) as problem:
+            raise TraceError("Attention weights are a tensor or an array of numbers.") from problem
+        if weights.ndim not in (2, 3, 4) or 0 in weights.shape:
             raise TraceError(
                 "Attention weights have the shape (tokens, tokens), with heads and layers in "
                 f"front if there are any; these have {weights.shape}."
@@ -61,7 +69,12 @@ class Trace:
                 f"For {expected[0]} by {expected[1]} tokens the weights should end in {expected}; "
                 f"they have the shape {weights.shape}."
             )
-        wrong = ~((weights >= 0) & (weights <= 1.001))  # NaN is neither
+        sums = weights.sum(-1)  # (L, H, Lq), of the whole rows
+        self.unread += max(len(self.tokens) - MAX_TOKENS, 0)
+        self.tokens, self.special = self.tokens[:MAX_TOKENS], self.special[:MAX_TOKENS]
+        self.query_tokens = self.query_tokens[:MAX_TOKENS]
+        self.attention = weights[:, :, :MAX_TOKENS, :MAX_TOKENS]
+        wrong = ~((self.attention >= 0) & (self.attention <= 1.001))  # NaN is neither
         if wrong.any():
             layer, head, row, column = np.argwhere(wrong)[0]
             raise TraceError(
@@ -69,26 +82,20 @@ class Trace:
                 f"“{self.tokens[column]}” {weights[layer, head, row, column]:.3g}. "
                 "Was the softmax left out?"
             )
-        self.attention = weights
-
-    def notes(self) -> str:
-        """What the reader of the picture should know besides: sentences, or nothing."""
-        notes = []
-        if self.unread:
-            notes.append(
-                f"Only the first {len(self.tokens)} tokens were read; "
-                f"{self.unread} more do not fit."
-            )
-        sums = self.attention.sum(-1)
         # A row that may attend to nothing is all zeros, and right.
-        wrong = (np.abs(sums - 1) > 1e-2) & (sums > 1e-6)
-        if wrong.any():
-            _, _, row = np.argwhere(wrong)[0]
-            notes.append(
-                f"These rows do not sum to one: “{self.query_tokens[row]}” gives away "  # type: ignore[index]
-                f"{sums[wrong][0]:.2f} in all."
+        uneven = np.argwhere((np.abs(sums - 1) > 1e-2) & (sums > 1e-6))
+        self.notes = []  # what the reader of the picture should know besides
+        if self.unread:
+            self.notes.append(
+                f"Only the first {MAX_TOKENS} tokens are shown; {self.unread:,} more do not fit."
             )
-        return " ".join(notes)
+        if len(uneven):
+            layer, head, row = uneven[0]
+            name = self.query_tokens[row] if row < MAX_TOKENS else f"token {row + 1}"
+            self.notes.append(
+                f"The rows do not sum to one: “{name}” gives away {sums[layer, head, row]:.2f} "
+                "in all."
+            )
 
 
 def clean(text: str) -> str:
@@ -123,7 +130,7 @@ def bert_source(
         )
         special = encoded.pop("special_tokens_mask")[0].bool().tolist()
         whole = tokenizer(text, verbose=False)["input_ids"]
-        with one_thread(), attending_with(model, attention), torch.inference_mode():
+        with one_thread(), reading(model, attention), torch.inference_mode():
             output = model(**encoded.to(model.device), output_attentions=True)
         return Trace(
             tokens=tokenizer.convert_ids_to_tokens(encoded["input_ids"][0]),
@@ -147,9 +154,9 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def attending_with(model: Any, attention: Callable[..., Any] | None) -> Iterator[None]:
+def reading(model: Any, attention: Callable[..., Any] | None) -> Iterator[None]:
     """Let a model of `transformers` attend with the given function, or else with its readable
-    one: the fused default returns no weights, and does not say so."""
+    one: the fused default returns no weights, and does not say so.  Dropout is off meanwhile."""
     from transformers import AttentionInterface
 
     def step(module: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
@@ -162,7 +169,8 @@ def attending_with(model: Any, attention: Callable[..., Any] | None) -> Iterator
         output, weights = result
         return output.transpose(1, 2).contiguous(), weights  # (N, L, H, D)
 
-    before = model.config._attn_implementation
+    before, training = model.config._attn_implementation, model.training
+    model.eval()
     if attention is not None:
         AttentionInterface.register("course", step)
     model.set_attn_implementation("eager" if attention is None else "course")
@@ -170,3 +178,4 @@ def attending_with(model: Any, attention: Callable[..., Any] | None) -> Iterator
         yield
     finally:
         model.set_attn_implementation(before)
+        model.train(training)

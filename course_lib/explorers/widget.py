@@ -54,7 +54,7 @@ class Explorer(anywidget.AnyWidget):
         )
         self.read()
         self.observe(lambda _: self.read(), names="request")
-        self.on_msg(lambda *_: self.display_copy(update=True))
+        self.on_msg(lambda _, message, __: self.settle(message))
 
     def draw(self, trace: Trace) -> dict[str, Any]:
         """The picture of a trace."""
@@ -80,7 +80,7 @@ class Explorer(anywidget.AnyWidget):
                 trace = self.source(text)
                 if not isinstance(trace, Trace):
                     raise TraceError(f"A source returns a Trace, not a {type(trace).__name__}.")
-                note = trace.notes()
+                note = " ".join(trace.notes)
                 picture = self.draw(trace) | {"text": text}
             except TraceError as problem:
                 error = str(problem)
@@ -89,6 +89,11 @@ class Explorer(anywidget.AnyWidget):
         with self.hold_sync():
             self.picture = picture
             self.status = {"sequence": sequence, "note": note, "error": error}
+
+    def settle(self, message: dict[str, Any]) -> None:
+        """The reader has paused: keep what is on show in the static copy."""
+        self.view = message["view"]
+        self.display_copy(update=True)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
@@ -110,7 +115,7 @@ class Explorer(anywidget.AnyWidget):
         if not self.picture:
             return f'<section class="explorer-copy" id="{self.copy_id}"></section>'
         data = {
-            name: {"deflate": base64.b64encode(zlib.compress(value, 9)).decode()}
+            name: {"deflate": base64.b64encode(zlib.compress(value)).decode()}
             if isinstance(value, bytes)
             else value
             for name, value in self.picture.items()
@@ -130,7 +135,7 @@ class Explorer(anywidget.AnyWidget):
             f'<div class="explorer-panel">{self.table()}</div>'
             f'<script type="application/json">{content_json}</script>'
             f'<script type="module">{asset("explorer.js")}\n'
-            f'revive(document.getElementById("{self.copy_id}"));</script>'
+            f'document.querySelectorAll("[id={self.copy_id}]").forEach(revive);</script>'
             "</section>"
         )
 
