@@ -208,11 +208,25 @@ def curves(
     return DescribedFigure(figure, sentence)
 
 
-def scatter(x: Any, y: Any, x_label: str, y_label: str, sentence: str) -> DescribedFigure:
-    """One dot for each pair of values."""
-    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+def scatter(
+    x: Any, y: Any, x_label: str, y_label: str, groups: Sequence[str], sentence: str
+) -> DescribedFigure:
+    """One dot for each pair of values.
+
+    Args:
+        x, y: (G, n), n dots for each of G groups.
+        x_label, y_label: what the values are.
+        groups: the names of the groups, told apart by colour and by shape.
+        sentence: what the figure shows.
+    """
+    x, y = as_array(x), as_array(y)
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     ax = figure.add_subplot()
-    sns.scatterplot(x=as_array(x).ravel(), y=as_array(y).ravel(), ax=ax, s=28, alpha=0.8)
+    names = np.repeat(list(groups), x.shape[1])
+    sns.scatterplot(
+        x=x.ravel(), y=y.ravel(), hue=names, style=names, palette="colorblind", ax=ax, s=36
+    )
+    ax.legend(frameon=False, fontsize=9, loc="upper right")
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     sns.despine(ax=ax)

@@ -114,9 +114,18 @@ def test_curves_on_a_logarithmic_scale_and_with_many_lines():
     assert axes(curves([1, 2], {"loss": {"a": [-3, 1]}}, "n"))[0].get_ylim()[0] <= -3
 
 
-def test_a_scatter_draws_each_pair():
-    described = scatter(torch.tensor([[1.0], [2.0]]), [3.0, 4.0], "x", "y", sentence="Two dots.")
-    np.testing.assert_array_equal(axes(described)[0].collections[0].get_offsets(), [[1, 3], [2, 4]])
+def test_a_scatter_draws_each_pair_in_its_groups_colour_and_shape():
+    x, y = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), [[5.0, 6.0], [7.0, 8.0]]
+    described = scatter(x, y, "x", "y", ["layer 1", "layer 2"], sentence="Four dots.")
+    (ax,) = axes(described)
+    (dots,) = ax.collections
+    np.testing.assert_array_equal(dots.get_offsets(), [[1, 5], [2, 6], [3, 7], [4, 8]])
+    colours = [tuple(colour) for colour in dots.get_facecolors()]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert len({path.vertices.tobytes() for path in dots.get_paths()}) == 2
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["layer 1", "layer 2"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
+    assert described.sentence == "Four dots."
 
 
 def test_shown_in_a_notebook_the_sentence_is_alt_text_plain_text_and_caption(monkeypatch):

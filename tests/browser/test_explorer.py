@@ -18,6 +18,7 @@ from tools.lab_session import LabSession, choose, run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON = "08_self_attention.ipynb"
+EXPLORERS = (ROOT / "notebooks" / LESSON).read_text(encoding="utf-8").count('"attention_explorer(')
 
 # An explorer whose source fails for some sentences, and cuts at spaces, so that any
 # character can become a token.
@@ -157,12 +158,14 @@ def assert_shows(explorer, weights):
 def test_the_lesson_runs_from_top_to_bottom(page):
     assert page.locator(".jp-OutputArea-output[data-mime-type*='stderr']").count() == 0
     assert page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
-    assert page.locator(".explorer:not(.explorer-copy)").count() == 2
+    assert page.locator(".explorer:not(.explorer-copy)").count() == EXPLORERS
 
 
 def test_a_typed_sentence_shows_what_the_model_attends_to(explorer, source, screenshots):
     sentence = "The bank of the river was muddy."
     type_sentence(explorer, sentence)
+    explorer.get_by_role("combobox", name="Layer").select_option("1")
+    explorer.get_by_role("combobox", name="Head").select_option("3")
     trace = source(sentence)
     assert explorer.evaluate(ROWS) == explorer.evaluate(COLUMNS) == trace.tokens
     assert_shows(explorer, trace.attention[0, 2])
@@ -474,7 +477,7 @@ def test_reopened_untrusted_the_picture_is_there(saved, lab, context, screenshot
         cells.evaluate_all("cells => cells.map(c => getComputedStyle(c).backgroundColor)")
     )
     assert len(colours) > 5
-    assert page.get_by_text("Run this cell to type a sentence of your own.").count() == 2
+    assert page.get_by_text("Run this cell to type a sentence of your own.").count() == EXPLORERS
     page.close()
 
 
