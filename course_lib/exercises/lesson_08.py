@@ -761,8 +761,9 @@ heads_split = Exercise(
         {"x": _tokens(2, 4, 8), "heads": 2},
     ),
     hints=(
-        "In the small example each number names its token and its feature: 23 is feature 3 of "
-        "token 2. Decide first which numbers the first head should get, then how to get them.",
+        "Take the lesson's small example: its tokens are [0, 1, 2, 3], [4, 5, 6, 7] and "
+        "[8, 9, 10, 11], and there are two heads. Which numbers should the first head get of "
+        "each token? Decide that first, then how to get them.",
         "Two steps. First cut the last axis, embed_size, into two axes, so that each token has "
         "one piece per head. Then bring the heads in front of the tokens, without mixing them.",
         "x.view(batch, length, heads, embed_size // heads) cuts the vectors; transpose(1, 2) "
