@@ -170,7 +170,8 @@ def reading(model: Any, attention: Callable[..., Any] | None) -> Iterator[None]:
         return output.transpose(1, 2).contiguous(), weights  # (N, L, H, D)
 
     before, training = model.config._attn_implementation, model.training
-    model.eval()
+    if training:
+        model.eval()
     if attention is not None:
         AttentionInterface.register("course", step)
     model.set_attn_implementation("eager" if attention is None else "course")
@@ -178,4 +179,5 @@ def reading(model: Any, attention: Callable[..., Any] | None) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
-        model.train(training)
+        if training:
+            model.train()

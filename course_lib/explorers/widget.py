@@ -40,7 +40,8 @@ class Explorer(anywidget.AnyWidget):
     label = traitlets.Unicode("Your sentence").tag(sync=True)
     legend = traitlets.Dict().tag(sync=True)  # what the panel needs for every picture alike
     copy_id = traitlets.Unicode().tag(sync=True)
-    request = traitlets.Dict().tag(sync=True)  # text and sequence: what was typed, and when
+    # Text and sequence: what was typed, and when.  The browser needs no echo of its own words.
+    request = traitlets.Dict().tag(sync=True, echo_update=False)
     status = traitlets.Dict().tag(sync=True)  # sequence, note, error: the answer in words
     picture = traitlets.Dict().tag(sync=True)  # the last good answer
     view = traitlets.Dict().tag(sync=True)  # what the reader chose to look at
