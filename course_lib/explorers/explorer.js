@@ -302,7 +302,11 @@ function render({ model, el }) {
     clearTimeout(patience);
     patience = setTimeout(() => {
       root.classList.add("explorer-stale");
-      setText(note, "No answer yet. If the kernel was restarted or is busy, run this cell again afterwards.");
+      setText(
+        note,
+        "No answer yet. The kernel is busy or was restarted. After a restart choose Run > " +
+          "Run All Above Selected Cell, then run this cell again.",
+      );
     }, PATIENCE);
   });
 

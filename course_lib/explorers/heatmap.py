@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from course_lib import figures
 from course_lib.explorers.trace import Source, Trace
 from course_lib.explorers.widget import Explorer
-from course_lib.figures import describe_attention
 
 TABLE_TOKENS = 64  # beyond these a table of every cell is too much to read, and to send
 STRONGEST = 5  # how many links a long sentence's table lists instead
@@ -41,7 +41,7 @@ WHITE_FROM = next(
 
 def percent(level: int) -> int:
     """The number written in a cell of level 0 to 255."""
-    return int(int(level) * 100 / 255 + 0.5)
+    return figures.percent(int(level) / 255)
 
 
 def attention_explorer(
@@ -88,7 +88,7 @@ class AttentionExplorer(Explorer):
             "heads": heads,
             "sentences": [
                 [
-                    describe_attention(
+                    figures.describe_attention(
                         plane_name(layer, head, layers, heads),
                         levels[layer, head] / 255,
                         queries,
