@@ -8,13 +8,21 @@ from importlib import import_module
 from typing import Any
 
 _MODULE_OF = {
+    "Decoder": "transformer",
+    "DecoderBlock": "blocks",
+    "Embedding": "embedding",
+    "Encoder": "transformer",
     "KeyValueCache": "attention",
+    "LanguageModel": "language_model",
     "SelfAttention": "attention",
+    "Transformer": "transformer",
+    "TransformerBlock": "blocks",
     "boolean_mask": "attention",
     "causal_mask": "attention",
     "merge_heads": "attention",
     "padding_mask": "attention",
     "scaled_dot_product_attention": "attention",
+    "sinusoidal_positions": "embedding",
     "split_heads": "attention",
 }
 

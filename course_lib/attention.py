@@ -42,9 +42,8 @@ def boolean_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     if mask.dtype != torch.bool:
         if not ((mask == 0) | (mask == 1)).all():
             raise TypeError(
-                f"The mask holds other values than 0 and 1 ({mask.dtype}). A mask here is "
-                "boolean, True = may attend. If yours is added to the scores (0 = may attend, "
-                "-inf = hidden), pass mask == 0 instead."
+                f"The mask holds other values than 0 and 1 ({mask.dtype}). A mask here is boolean, "
+                "True = may attend. If yours is added to the scores, pass mask == 0 instead."
             )
         mask = mask.bool()
     pairs = zip(reversed(mask.shape), reversed(shape), strict=False)
@@ -69,8 +68,8 @@ def scaled_dot_product_attention(
         mask: broadcastable to (..., Lq, Lk), True = may attend.
 
     Returns:
-        The output (..., Lq, Dv) and the weights (..., Lq, Lk), whose rows sum to one.
-        A row that may attend to nothing has weights and output of zero.
+        The output (..., Lq, Dv) and the weights (..., Lq, Lk), whose rows sum to one, or to zero
+        where a row may attend to nothing; its output is zero then.
     """
     # Divided before the product, large scores do not overflow in half precision.
     scores = (query / math.sqrt(query.size(-1))) @ key.transpose(-2, -1)  # (..., Lq, Lk)
@@ -99,16 +98,14 @@ def merge_heads(x: Tensor) -> Tensor:
 class KeyValueCache:
     """The keys and values of the tokens read so far, so that none is computed twice.
 
-    One cache serves one attention layer while it generates one batch of sequences.  Its
-    storage doubles when it is full, so that a token costs the same however many came before.
-    It is written in place, which gradients do not survive: decode under `torch.no_grad()`, or
-    under `torch.inference_mode()`, from the first token to the last.
+    One cache serves one attention layer while it generates one batch of sequences.  Its storage
+    doubles when it is full, so that a token costs the same however many came before.  That is
+    not recorded for gradients: decode under `torch.no_grad()` from the first token to the last.
     """
 
     def __init__(self) -> None:
         self.length = 0
-        self._keys: Tensor | None = None  # (N, H, capacity, D)
-        self._values: Tensor | None = None
+        self._store: Tensor | None = None  # keys and values, (2, N, H, capacity, D)
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add new tokens (N, H, L, D); return the keys and values of all (N, H, length, D).
@@ -117,30 +114,34 @@ class KeyValueCache:
             RuntimeError: gradients are being recorded.
             ValueError: the new tokens are of another batch, width or dtype than those before.
         """
-        if torch.is_grad_enabled() and (keys.requires_grad or values.requires_grad):
+        new = torch.stack([keys, values])  # (2, N, H, L, D)
+        if new.requires_grad:
             raise RuntimeError("A KeyValueCache keeps no gradients: decode under torch.no_grad().")
-        for store, new in [(self._keys, keys), (self._values, values)]:
-            if store is not None and (store[..., :1, :].shape, store.dtype) != (
-                new[..., :1, :].shape,
-                new.dtype,
-            ):
-                raise ValueError(
-                    f"The cache holds tokens like {tuple(store[..., :1, :].shape)}, {store.dtype}; "
-                    f"these are {tuple(new.shape)}, {new.dtype}. Start each batch with a new one."
-                )
+        store = new[..., :0, :] if self._store is None else self._store
+        if (store[..., :0, :].shape, store.dtype) != (new[..., :0, :].shape, new.dtype):
+            raise ValueError(
+                f"The cache holds tokens like {tuple(store[0, ..., :1, :].shape)}, {store.dtype}; "
+                f"these are {tuple(keys.shape)}, {new.dtype}. Start each batch with a new one."
+            )
         start, self.length = self.length, self.length + keys.size(-2)
-        self._keys = self._write(self._keys, keys, start)
-        self._values = self._write(self._values, values, start)
-        return self._keys[..., : self.length, :], self._values[..., : self.length, :]
-
-    def _write(self, store: Tensor | None, new: Tensor, start: int) -> Tensor:
-        if store is None or store.size(-2) < self.length:
+        if store.size(-2) < self.length:
             larger = new.new_empty(*new.shape[:-2], 2 * self.length, new.size(-1))
-            if store is not None:
-                larger[..., :start, :] = store[..., :start, :]
+            larger[..., :start, :] = store[..., :start, :]
             store = larger
         store[..., start : self.length, :] = new
-        return store
+        self._store = store
+        return self.read()
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """The keys and values of all tokens so far (N, H, length, D)."""
+        if self._store is None:
+            raise ValueError("The cache is empty: the first call needs keys and values.")
+        return tuple(self._store[..., : self.length, :])
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these sequences of the batch, (M,) indices, in this order."""
+        if self._store is not None:
+            self._store = self._store[:, rows]
 
 
 class SelfAttention(nn.Module):
@@ -159,8 +160,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         if heads < 1 or embed_size < 1 or embed_size % heads:
             raise ValueError(
-                f"embed_size must be divisible by heads: {embed_size} numbers cannot be shared "
-                f"evenly among {heads} heads."
+                "embed_size must be divisible by heads: "
+                f"{embed_size} numbers cannot be shared evenly among {heads} heads."
             )
         self.embed_size, self.heads, self.head_dim = embed_size, heads, embed_size // heads
         self.values = nn.Linear(embed_size, embed_size, bias=bias)
@@ -170,8 +171,8 @@ class SelfAttention(nn.Module):
 
     def forward(
         self,
-        values: Tensor,
-        keys: Tensor,
+        values: Tensor | None,
+        keys: Tensor | None,
         query: Tensor,
         mask: Tensor | None = None,
         *,
@@ -182,13 +183,16 @@ class SelfAttention(nn.Module):
 
         With `return_weights` also the weights (N, H, Lq, Lk); without, torch's fused kernel
         does the same sum and never stores them.  With a `cache`, values and keys are those of
-        the new tokens only, and the query attends to all that the cache holds.
+        the new tokens only, None if there are none, and the query attends to all it holds.
         """
-        value = split_heads(self.values(values), self.heads)  # (N, H, Lk, D)
-        key = split_heads(self.keys(keys), self.heads)  # (N, H, Lk, D)
         query = split_heads(self.queries(query), self.heads)  # (N, H, Lq, D)
-        if cache is not None:
-            key, value = cache.append(key, value)
+        if cache is not None and keys is None:
+            key, value = cache.read()  # (N, H, Lk, D) each
+        else:
+            key = split_heads(self.keys(keys), self.heads)  # (N, H, Lk, D)
+            value = split_heads(self.values(values), self.heads)  # (N, H, Lk, D)
+            if cache is not None:
+                key, value = cache.append(key, value)
         if return_weights:
             out, weights = scaled_dot_product_attention(query, key, value, mask)
             return self.fc_out(merge_heads(out)), weights
