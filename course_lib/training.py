@@ -1,0 +1,559 @@
+"""Training: a fixed number of small steps, each of which makes the loss a little smaller.
+
+`train` is the loop: learning rate, loss, gradient, step; now and then a look at held-out
+sentences, and a checkpoint.  What it calls stands below it, in the order of the calls.
+
+A run that was killed goes on from its last checkpoint and ends with exactly the weights of an
+unbroken one, on the same machine and the same number of threads.  (A GPU adds some sums in another
+order each time; there the two agree within rounding.)
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import pickle
+import random
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+from course_lib.checkpoints import CheckpointError
+
+KEPT = 2  # checkpoints: should the newest be damaged, the one before it is there
+MARK = "complete.json"  # a checkpoint's last file: the sha256 of each of the others
+
+
+@dataclass(repr=False)
+class History:
+    """What happened in a run; prints as a sentence."""
+
+    steps: int  # planned
+    losses: list[float] = field(default_factory=list)  # one for each step taken
+    learning_rates: list[float] = field(default_factory=list)
+    validations: dict[int, float] = field(default_factory=dict)  # {step: result}
+    seconds: float = 0.0  # of all parts of a resumed run
+    ending: str = ""  # why the run ended before the last step, if it did
+
+    def __repr__(self) -> str:
+        taken = f"{len(self.losses):,}"
+        if len(self.losses) < self.steps:
+            taken += f" of {self.steps:,}"
+        sentence = f"Trained {taken} steps in ≈ {self.seconds:.0f} s"
+        if self.losses:
+            sentence += f": the loss went from {self.losses[0]:.3g} to {self.recent_loss():.3g}"
+        if best := self.best_step:
+            sentence += f"; the best validation is {self.validations[best]:.3g}, at step {best:,}"
+        return f"{sentence}. {self.ending}".rstrip()
+
+    @property
+    def best_step(self) -> int | None:
+        """The step with the lowest validation result, the first of equals."""
+        return min(self.validations, key=self.validations.__getitem__, default=None)
+
+    def stopped_improving(self, patience: int | None) -> bool:
+        """Whether the last `patience` validations, or more, brought no new best."""
+        since_best = sum(step > (self.best_step or 0) for step in self.validations)
+        return patience is not None and since_best >= patience
+
+    def recent_loss(self, step: int | None = None) -> float:
+        """The mean loss of the last eighth of the steps up to this one, of 50 at most."""
+        step = len(self.losses) if step is None else step
+        return fmean(self.losses[step - min(50, math.ceil(step / 8)) : step])
+
+    def curve(self) -> tuple[list[int], dict[str, dict[str, list[float]]]]:
+        """For `figures.curves(*history.curve(), "steps")`: the last step, its half, quarter, ...
+
+        With validations it is the validated steps nearest to those.
+        """
+        known = sorted(self.validations) or range(1, len(self.losses) + 1)
+        halves = [known[-1] // 2**times for times in range(known[-1].bit_length())]
+        steps = sorted({min(known, key=lambda step: abs(step - half)) for half in halves})
+        panels = {"loss": {"training": [self.recent_loss(step) for step in steps]}}
+        if self.validations:
+            panels["validation"] = {"held out": [self.validations[step] for step in steps]}
+        return steps, panels
+
+
+def adamw(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
+    """AdamW with the β₂ of the Transformer's paper (arXiv:1706.03762, section 5.3)."""
+    return AdamW(parameters, lr=lr, betas=(0.9, 0.98))
+
+
+def rate_share(step: int, steps: int, warmup: int) -> float:
+    """The share of the highest learning rate that step 1, 2, ... `steps` gets.
+
+    It rises in a line to 1 at step `warmup`, then falls in a line to the 0 that one more step
+    after the last would get.
+    """
+    peak = max(warmup, 1)
+    return min(step / peak, (steps + 1 - step) / (steps + 1 - peak))
+
+
+def train(
+    model: nn.Module,
+    batches: Callable[[int], Iterable[Any]],
+    loss: Callable[[Any, Any], Tensor],
+    *,
+    steps: int,
+    learning_rate: float = 3e-3,
+    warmup: int | None = None,
+    clip: float | None = 1.0,
+    optimizer: Callable[..., Optimizer] = adamw,
+    validate: Callable[[Any], float] | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    folder: str | Path | None = None,
+    save_every: int = 200,
+    resume: bool = False,
+    progress: bool = True,
+) -> History:
+    """Train the model in place, and leave it in evaluation mode.
+
+    Press stop (or Ctrl-C) once to end early: the step under way is finished, saved if there is a
+    folder, and the history so far is returned.
+
+    Args:
+        model: starts from the weights it has.
+        batches: `batches(epoch)` gives the batches of epoch 0, 1, ...: the same ones whenever it
+            is asked for the same epoch, so shuffle with a generator seeded from the epoch.
+        loss: `loss(model, batch)` gives one number with its gradient.  It moves the batch to the
+            model's device, and may use `torch.autocast`.
+        steps: how many batches to learn from.
+        learning_rate: the highest; see `rate_share`.
+        warmup: steps until it is reached; a tenth of all unless told.
+        clip: the norm that longer gradients, of all weights together, are shortened to, or None.
+        optimizer: called with the parameters that learn and `lr=learning_rate`.
+        validate: `validate(model)` gives a number, the lower the better, say the loss on held-out
+            sentences.  The model ends with the weights that were best.
+        validate_every: steps between two validations.  The last step is always validated.
+        patience: end early after so many validations in a row without a new best.
+        folder: for checkpoints, of which the last two stay; the last step is always saved.
+        save_every: steps between two checkpoints.
+        resume: go on from the newest checkpoint in `folder`, if there is one.  False starts
+            afresh and moves an earlier run's checkpoints into `folder`/earlier-1, -2, ...
+        progress: show a bar with the mean loss of the recent steps.
+
+    Raises:
+        ValueError: arguments do not fit together, an epoch has no batch, or the run to be
+            resumed had another model, other settings or other batches.
+        FloatingPointError: a loss, gradient or validation is NaN or infinite.
+        CheckpointError: none of the checkpoints in the folder is whole.
+        OSError: a checkpoint could not be written, on a full disk say.
+    """
+    warmup = steps // 10 if warmup is None else warmup
+    for wrong, sentence in [
+        (not callable(batches), "batches is a function of the epoch: try lambda epoch: batches."),
+        (steps < 1, f"steps is {steps}: take at least one."),
+        (not 0 <= warmup <= steps, f"warmup is {warmup}: take 0 to {steps}, the number of steps."),
+        (clip is not None and not clip > 0, f"clip is {clip}: take a positive norm, or None."),
+        ((validate is None) != (validate_every is None), "validate needs validate_every."),
+        (validate_every is not None and validate_every < 1, "Take validate_every=1 or more."),
+        (patience is not None and validate is None, "patience counts validations: pass validate."),
+        (patience is not None and patience < 1, f"patience is {patience}: take 1 or more."),
+        (save_every < 1, f"save_every is {save_every}: take 1 or more."),
+        (resume and folder is None, "resume=True needs the folder of the checkpoints."),
+    ]:
+        if wrong:
+            raise ValueError(sentence)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    run = _Run(model, optimizer(parameters, lr=learning_rate), History(steps))
+    run.settings = {"steps": steps, "warmup": warmup, "clip": clip} | run.settings
+    run.settings |= {"validate_every": validate_every, "patience": patience}
+    highest = [group["lr"] for group in run.optimizer.param_groups]
+    stream = run.start(batches, folder, resume)
+    history, saved, began = run.history, len(run.history.losses), time.perf_counter()
+
+    model.train()
+    bar = tqdm(desc="training", total=steps, initial=saved, unit="step", disable=not progress)
+    with bar, _stop_between_steps() as stop:
+        for step in range(saved + 1, steps + 1):
+            if stop.is_set() or history.stopped_improving(patience):
+                break
+            run.epoch, run.number, run.batch = next(stream)
+            share = rate_share(step, steps, warmup)
+            for group, rate in zip(run.optimizer.param_groups, highest, strict=True):
+                group["lr"] = rate * share
+            run.optimizer.zero_grad()
+            value = loss(model, run.batch)
+            _check_finite("loss", value, step)
+            value.backward()
+            norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf)
+            _check_finite("gradient", norm, step)
+            run.optimizer.step()
+
+            history.losses.append(value.item())
+            history.learning_rates.append(learning_rate * share)
+            if validate and validate_every and (step % validate_every == 0 or step == steps):
+                history.validations[step] = _validate(model, validate, step)
+                if history.best_step == step:
+                    run.best = _copy(model)
+            history.seconds += time.perf_counter() - began
+            began = time.perf_counter()
+            bar.set_postfix(loss=f"{history.recent_loss():.3f}", refresh=False)
+            bar.update()
+            if folder is not None and step % save_every == 0:
+                saved = run.save(folder)
+        if folder is not None and saved < len(history.losses):
+            run.save(folder)
+        if history.stopped_improving(patience):
+            history.ending = f"It ended early: {patience} validations in a row brought no new best."
+            bar.total = bar.n  # a bar that is not full looks like a failure
+    run.optimizer.zero_grad()  # gives back the gradients' memory
+    if run.best:
+        model.load_state_dict(run.best)
+    model.eval()
+    if len(history.losses) < steps and not history.ending:
+        again = f"folder={str(folder)!r} and resume=True go on from there"
+        history.ending = f"You stopped it: {again if folder else 'without a folder, it is over'}."
+        print(history)
+    return history
+
+
+@dataclass
+class _Run:
+    """What a checkpoint has to hold."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    history: History
+    best: dict[str, Tensor] = field(default_factory=dict)  # the best weights validated
+    epoch: int = 0
+    number: int = 0  # of the last batch in this epoch, from 1 on
+    batch: Any = None
+    settings: dict[str, Any] = field(init=False)  # what has to be the same in a resumed run
+
+    def __post_init__(self) -> None:
+        groups, weights = self.optimizer.param_groups, self.model.state_dict()
+        options = {f"the optimizer's {key}": [g[key] for g in groups] for key in groups[0]}
+        options["learning_rate"] = options.pop("the optimizer's lr")
+        options["the optimizer's params"] = [len(group["params"]) for group in groups]
+        shapes = {name: f"{tuple(w.shape)} of {w.dtype}" for name, w in weights.items()}
+        self.settings = {"optimizer": type(self.optimizer).__name__} | options | shapes
+
+    def save(self, folder: str | Path) -> int:
+        """Write a checkpoint and return its step."""
+        step = len(self.history.losses)
+        weights = {"model": _copy(self.model)} | ({"best": self.best} if self.best else {})
+        state = {
+            "settings": self.settings,
+            "history": asdict(self.history),
+            "optimizer": self.optimizer.state_dict(),
+            "random": _random_state(),
+            "place": (self.epoch, self.number, _sha256(_content(self.batch))),
+        }
+        save_checkpoint(folder, step, weights, state)
+        return step
+
+    def start(
+        self, batches: Callable[[int], Iterable[Any]], folder: str | Path | None, resume: bool
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Make the folder ready or take up the run in it, and return the batches to come."""
+        if folder is None:
+            return _endless(batches)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if not resume:
+            _set_aside(Path(folder))
+            return _endless(batches)
+        path = latest_checkpoint(folder)
+        if path is None:
+            print(f"There is no checkpoint in {folder} yet: training starts at the first step.")
+            return _endless(batches)
+        weights, state = load_checkpoint(path)
+        old, new = state["settings"], self.settings
+        differ = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        if differ:
+            what = "; ".join(f"{k} was {old.get(k)} and is now {new.get(k)}" for k in differ[:3])
+            more = f"; and {len(differ) - 3} more" if len(differ) > 3 else ""
+            raise ValueError(
+                f"The run saved in {path} cannot go on, for it differs: {what}{more}. Set that "
+                "back, or start afresh with resume=False."
+            )
+        self.epoch, number, batch_hash = state["place"]
+        stream = _endless(batches, self.epoch)
+        for _ in range(number):
+            epoch, self.number, self.batch = next(stream)
+        if (epoch, _sha256(_content(self.batch))) != (self.epoch, batch_hash):
+            raise ValueError(
+                f"The run saved in {path} cannot go on, for batches({self.epoch}) gives other "
+                "batches now. It has to give the same ones each time: shuffle with a generator "
+                "seeded from the epoch. If your data changed, start afresh with resume=False."
+            )
+        self.history, self.best = History(**state["history"]), weights.get("best", {})
+        self.model.load_state_dict(weights["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        _set_random_state(state["random"])  # last, since making batches may draw numbers
+        print(f"Resumed after step {len(self.history.losses):,} of {self.history.steps:,}.")
+        return stream
+
+
+def _endless(
+    batches: Callable[[int], Iterable[Any]], epoch: int = 0
+) -> Iterator[tuple[int, int, Any]]:
+    """Epoch after epoch: its number, the batch's number in it from 1 on, the batch."""
+    while True:
+        number = 0
+        for number, batch in enumerate(batches(epoch), start=1):
+            yield epoch, number, batch
+        if number == 0:
+            raise ValueError(f"batches({epoch}) gave no batch. Is there any data in it?")
+        epoch += 1
+
+
+@contextmanager
+def _stop_between_steps() -> Iterator[threading.Event]:
+    """Turn the first interrupt into an event: in mid-step, half of the weights would be new."""
+    stop = threading.Event()
+
+    def press(*_: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():  # no interrupt comes here
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_finite(name: str, value: Tensor, step: int) -> None:
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(f"loss(model, batch) has to return a tensor of one number, not {value}.")
+    if not value.isfinite():
+        advice = "Try a lower learning_rate or a longer warmup."
+        if step == 1:  # nothing has been learnt yet that could have gone wrong
+            advice = "Look in the loss and the model for a division by zero or a log of zero."
+        raise FloatingPointError(
+            f"The {name} of step {step:,} is {value.item()}. The step was not taken: the model "
+            f"has the weights from before it. {advice}"
+        )
+
+
+def _validate(model: nn.Module, validate: Callable[[Any], float], step: int) -> float:
+    model.eval()
+    with torch.no_grad():
+        result = float(validate(model))
+    model.train()
+    if not math.isfinite(result):
+        raise FloatingPointError(
+            f"The validation after step {step:,} is {result}. Try a lower learning_rate or a "
+            "longer warmup, or look in validate for a mean of nothing."
+        )
+    return result
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now, each in memory of its own."""
+    weights = model.state_dict().items()
+    return {name: w.detach().to("cpu", copy=True).contiguous() for name, w in weights}
+
+
+def _content(batch: Any) -> bytes:
+    """The numbers and words of a batch, however they are nested."""
+    if isinstance(batch, Tensor):
+        return batch.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
+    if isinstance(batch, str | int | float):
+        return repr(batch).encode()
+    if isinstance(batch, Mapping):
+        batch = batch.values()
+    elif hasattr(batch, "__dict__"):
+        batch = vars(batch).values()
+    elif not isinstance(batch, list | tuple):
+        return b""
+    return b"|".join(map(_content, batch))
+
+
+def _random_state() -> dict[str, Any]:
+    kind, numbers, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, list(map(int, numbers)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+# Checkpoints ---------------------------------------------------------------------------------
+
+
+def save_checkpoint(
+    folder: str | Path,
+    step: int,
+    weights: Mapping[str, dict[str, Tensor]],
+    state: Mapping[str, Any],
+) -> Path:
+    """Write `folder`/step-000400 whole or not at all; then remove all but the last two.
+
+    Args:
+        folder: made if it is missing.
+        step: how many steps have been taken.
+        weights: {"model": a state dict whose tensors share no memory} makes model.safetensors.
+        state: tensors, numbers, strings, and containers of them; makes state.pt.
+
+    Raises:
+        OSError: it could not be written.  The earlier checkpoints are intact.
+    """
+    folder = Path(folder)
+    target = folder / f"step-{step:06d}"
+    draft = target.with_suffix(".partial")
+    try:
+        for leftover in folder.glob("step-*.partial"):
+            shutil.rmtree(leftover)
+        draft.mkdir(parents=True)
+        mark = {}
+        for name, tensors in weights.items():
+            # In memory first: written by Python, a full disk is an OSError and nothing worse.
+            content = safetensors.torch.save(tensors)
+            mark[f"{name}.safetensors"] = _write(draft / f"{name}.safetensors", content)
+        stream = io.BytesIO()
+        torch.save(dict(state), stream)
+        mark["state.pt"] = _write(draft / "state.pt", stream.getvalue())
+        _write(draft / MARK, json.dumps(mark, indent=2).encode())
+        _sync(draft)
+        if target.exists():  # damaged, or the run would have gone on from it
+            _remove(target)
+        draft.rename(target)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        names = [path.name for path in _checkpoints(folder)]
+        raise OSError(
+            f"The checkpoint {target} could not be written: {error.strerror or error}. "
+            + (f"The one before it, {names[-1]}, is intact. " if names else "")
+            + "Free some disk space, or choose another folder"
+            + (" and copy it there" if names else "")
+            + ". Then go on with resume=True."
+        ) from error
+    for old in _checkpoints(folder)[:-KEPT]:
+        _remove(old)
+    return target
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """The weights and the state that `save_checkpoint` was given.
+
+    Raises:
+        CheckpointError: the checkpoint is incomplete or damaged; nothing of it was loaded.
+    """
+    files = _verified(Path(path))
+    try:
+        state = torch.load(io.BytesIO(files.pop("state.pt")), weights_only=True)
+        weights = {Path(name).stem: safetensors.torch.load(files[name]) for name in files}
+    except (KeyError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of this course: {error}") from error
+    return weights, state
+
+
+def latest_checkpoint(folder: str | Path) -> Path | None:
+    """The newest whole checkpoint in a folder, or None if it holds none at all.
+
+    A line names each newer one that is incomplete or damaged.
+
+    Raises:
+        CheckpointError: there are checkpoints, but none is whole.
+    """
+    paths = _checkpoints(Path(folder))
+    for path in reversed(paths):
+        try:
+            _verified(path)
+            return path
+        except CheckpointError as error:
+            print(f"Skipped: {error}")
+    if paths:
+        raise CheckpointError(
+            f"No checkpoint in {folder} is whole. To start afresh, pass resume=False."
+        )
+    return None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """From the oldest to the newest; drafts have another name."""
+    paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(paths, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _verified(path: Path) -> dict[str, bytes]:
+    """The content of a checkpoint's files, none of which differs from what was written."""
+    try:
+        mark = json.loads((path / MARK).read_bytes())
+        files = {name: (path / name).read_bytes() for name in mark}
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise CheckpointError(f"{path} is incomplete: {missing} is missing.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {MARK} cannot be read.") from error
+    for name, content in files.items():
+        if _sha256(content) != mark[name]:
+            raise CheckpointError(f"{path} is damaged: {name} is not as it was written.")
+    return files
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> str:
+    """Write a file down to the disk itself, and return its hash."""
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return _sha256(content)
+
+
+def _sync(folder: Path) -> None:
+    """Write a folder's list of names down to the disk itself."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Delete a checkpoint; half deleted, it is no longer named like one."""
+    removed = path.with_suffix(".removed.partial")
+    path.rename(removed)
+    shutil.rmtree(removed)
+
+
+def _set_aside(folder: Path) -> None:
+    """Move an earlier run's checkpoints to a folder of their own, and say so."""
+    paths = _checkpoints(folder)
+    if paths:
+        taken = [int(path.name.removeprefix("earlier-")) for path in folder.glob("earlier-*")]
+        aside = folder / f"earlier-{max(taken, default=0) + 1}"
+        aside.mkdir()
+        for path in paths:
+            path.rename(aside / path.name)
+        print(
+            f"An earlier run's checkpoints are now in {aside}: delete them, or go on with that "
+            f"run by folder={str(aside)!r} and resume=True."
+        )
