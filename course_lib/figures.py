@@ -7,7 +7,7 @@ plain-text output, and the caption below it.
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -16,8 +16,10 @@ import numpy as np
 import seaborn as sns
 from IPython.display import display
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 STYLES = ["o-", "s--", "^:", "D-."]  # told apart without colour, too
+OUTLINE = "#d55e00"  # orange: seen by colour-blind readers, and on every shade of blue
 
 
 class DescribedFigure:
@@ -117,6 +119,7 @@ def heatmap(
     titles: Sequence[str] = ("Attention",),
     sentence: str | None = None,
     special: Sequence[bool] = (),
+    outlined: Iterable[tuple[int, int]] = (),
 ) -> DescribedFigure:
     """Attention weights as a grid, darker = more; the cells show percent.
 
@@ -126,6 +129,7 @@ def heatmap(
         titles: one for each panel.
         sentence: what the figure shows; generated from the weights unless given.
         special: for each column whether the tokenizer added it.
+        outlined: (row, column) of cells with a frame around them, in every panel.
     """
     panels = as_array(weights)
     panels = panels.reshape(-1, *panels.shape[-2:])
@@ -155,6 +159,9 @@ def heatmap(
                 xticklabels=list(columns),
                 yticklabels=list(rows) if index == 0 else False,
             )
+            for row, column in outlined:
+                frame = Rectangle((column, row), 1, 1, fill=False, edgecolor=OUTLINE, linewidth=2)
+                ax.add_patch(frame)
             ax.set_title(title, fontsize=10)
             ax.tick_params(axis="x", rotation=90, length=0, labelsize=9)
             ax.tick_params(axis="y", rotation=0, length=0, labelsize=9)
@@ -174,15 +181,17 @@ def curves(
     x_label: str,
     log: bool = False,
     sentence: str | None = None,
+    doubling: bool = True,
 ) -> DescribedFigure:
     """Lines over the same x, one panel for each quantity, one line for each name.
 
     Args:
-        x: where was measured; drawn on a scale of powers of two.
+        x: where was measured.
         panels: {quantity: {name: values}}.
         x_label: what x is.
         log: whether the quantities, too, are drawn on a logarithmic scale.
         sentence: what the figure shows; generated from first and last values unless given.
+        doubling: whether x is drawn on a scale of powers of two, or on an even one.
     """
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
     colours = sns.color_palette("colorblind")
@@ -190,11 +199,14 @@ def curves(
     for index, (quantity, lines) in enumerate(panels.items()):
         ax = figure.add_subplot(1, len(panels), index + 1)
         for (name, values), style, colour in zip(lines.items(), cycle(STYLES), cycle(colours)):
-            ax.plot(x, values, style, label=name, color=colour)
+            # Where points lie close together, a marker now and then tells the lines apart.
+            every = max(1, len(x) // 10)
+            ax.plot(x, values, style, label=name, color=colour, markevery=every)
             told.append(f"{quantity}, {name}, from {values[0]:.2g} to {values[-1]:.2g}")
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%d"))
-        ax.set_xticks(list(x))
+        if doubling:
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%d"))
+            ax.set_xticks(list(x))
         if log:
             ax.set_yscale("log")
         elif min(min(values) for values in lines.values()) >= 0:

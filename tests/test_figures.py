@@ -47,6 +47,14 @@ def test_a_heatmap_says_its_strongest_link_between_two_words():
     )
 
 
+def test_a_heatmap_outlines_the_cells_that_it_is_told_to():
+    (ax,) = axes(heatmap(WEIGHTS, WORDS, outlined={(0, 2), (1, 1)}))
+    frames = sorted(patch.get_xy() for patch in ax.patches)
+    assert frames == [(1, 1), (2, 0)]  # column (x), row (y)
+    assert all((patch.get_width(), patch.get_height()) == (1, 1) for patch in ax.patches)
+    assert not any(patch.get_fill() for patch in ax.patches)  # the number stays readable
+
+
 def test_scores_are_not_drawn_as_weights():
     with pytest.raises(ValueError, match=r"go from -0.5 to 2.*before the softmax"):
         heatmap(torch.tensor([[2.0, -0.5], [0.0, 1.0]]), ["a", "b"])
@@ -112,6 +120,15 @@ def test_curves_on_a_logarithmic_scale_and_with_many_lines():
     assert len(ax.lines) == 6
     assert described.sentence == "Six lines."
     assert axes(curves([1, 2], {"loss": {"a": [-3, 1]}}, "n"))[0].get_ylim()[0] <= -3
+
+
+def test_curves_on_an_even_scale_with_many_points():
+    x = list(range(1, 101))
+    (ax,) = axes(curves(x, {"loss": {"training": [1 / i for i in x]}}, "step", doubling=False))
+    assert ax.get_xscale() == "linear"
+    assert len(ax.get_xticklabels()) < 20
+    assert ax.lines[0].get_markevery() == 10
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), x)
 
 
 def test_a_scatter_draws_each_pair_in_its_groups_colour_and_shape():
