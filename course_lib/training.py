@@ -10,6 +10,7 @@ order each time; there the two agree within rounding.)
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -22,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -267,9 +268,15 @@ class _Run:
         """Make the folder ready or take up the run in it, and return the batches to come."""
         if folder is None:
             return _endless(batches)
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         if not resume:
-            _set_aside(Path(folder))
+            if earlier := _checkpoints(folder):
+                aside = _set_aside(folder, earlier)
+                print(
+                    f"An earlier run's checkpoints are now in {aside}: delete them, or go on with "
+                    f"that run by folder={str(aside)!r} and resume=True."
+                )
             return _endless(batches)
         path = latest_checkpoint(folder)
         if path is None:
@@ -300,6 +307,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         _set_random_state(state["random"])  # last, since making batches may draw numbers
         print(f"Resumed after step {len(self.history.losses):,} of {self.history.steps:,}.")
+        if damaged := [newer for newer in _checkpoints(folder) if _step(newer) > _step(path)]:
+            print(f"What was skipped is now in {_set_aside(folder, damaged)}.")
         return stream
 
 
@@ -376,7 +385,7 @@ def _content(batch: Any) -> bytes:
         return repr(batch).encode()
     if isinstance(batch, Mapping):
         batch = batch.values()
-    elif hasattr(batch, "__dict__"):
+    elif is_dataclass(batch):
         batch = vars(batch).values()
     elif not isinstance(batch, list | tuple):
         return b""
@@ -385,20 +394,23 @@ def _content(batch: Any) -> bytes:
 
 def _random_state() -> dict[str, Any]:
     kind, numbers, *rest = np.random.get_state()
-    return {
+    state = {
         "python": random.getstate(),
         "numpy": (kind, list(map(int, numbers)), *rest),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
+    if device := torch.accelerator.current_accelerator(check_available=True):
+        state[device.type] = torch.get_device_module(device).get_rng_state()
+    return state
 
 
 def _set_random_state(state: dict[str, Any]) -> None:
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    device = torch.accelerator.current_accelerator(check_available=True)
+    if device and device.type in state:
+        torch.get_device_module(device).set_rng_state(state[device.type])
 
 
 # Checkpoints ---------------------------------------------------------------------------------
@@ -420,9 +432,16 @@ def save_checkpoint(
 
     Raises:
         OSError: it could not be written.  The earlier checkpoints are intact.
+        ValueError: the folder holds one of this step, or of a later one.
     """
     folder = Path(folder)
     target = folder / f"step-{step:06d}"
+    newest = next(reversed(_checkpoints(folder)), None)
+    if newest and _step(newest) >= step:
+        raise ValueError(
+            f"{target} was not written: {newest.name} is there already, so another run must be "
+            "saving in the same folder. Give each run a folder of its own."
+        )
     draft = target.with_suffix(".partial")
     try:
         for leftover in folder.glob("step-*.partial"):
@@ -438,22 +457,21 @@ def save_checkpoint(
         mark["state.pt"] = _write(draft / "state.pt", stream.getvalue())
         _write(draft / MARK, json.dumps(mark, indent=2).encode())
         _sync(draft)
-        if target.exists():  # damaged, or the run would have gone on from it
-            _remove(target)
         draft.rename(target)
         _sync(folder)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
-        names = [path.name for path in _checkpoints(folder)]
         raise OSError(
             f"The checkpoint {target} could not be written: {error.strerror or error}. "
-            + (f"The one before it, {names[-1]}, is intact. " if names else "")
+            + (f"The one before it, {newest.name}, is intact. " if newest else "")
             + "Free some disk space, or choose another folder"
-            + (" and copy it there" if names else "")
+            + (" and copy it there" if newest else "")
             + ". Then go on with resume=True."
         ) from error
     for old in _checkpoints(folder)[:-KEPT]:
-        _remove(old)
+        removed = old.with_suffix(".partial")  # half deleted, it is not named like a checkpoint
+        old.rename(removed)
+        shutil.rmtree(removed)
     return target
 
 
@@ -465,7 +483,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, dict[str, Tensor]], dic
     """
     files = _verified(Path(path))
     try:
-        state = torch.load(io.BytesIO(files.pop("state.pt")), weights_only=True)
+        state = torch.load(io.BytesIO(files.pop("state.pt")), map_location="cpu", weights_only=True)
         weights = {Path(name).stem: safetensors.torch.load(files[name]) for name in files}
     except (KeyError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of this course: {error}") from error
@@ -494,10 +512,14 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     return None
 
 
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
 def _checkpoints(folder: Path) -> list[Path]:
     """From the oldest to the newest; drafts have another name."""
     paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
-    return sorted(paths, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(paths, key=_step)
 
 
 def _verified(path: Path) -> dict[str, bytes]:
@@ -537,23 +559,11 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
-    """Delete a checkpoint; half deleted, it is no longer named like one."""
-    removed = path.with_suffix(".removed.partial")
-    path.rename(removed)
-    shutil.rmtree(removed)
-
-
-def _set_aside(folder: Path) -> None:
-    """Move an earlier run's checkpoints to a folder of their own, and say so."""
-    paths = _checkpoints(folder)
-    if paths:
-        taken = [int(path.name.removeprefix("earlier-")) for path in folder.glob("earlier-*")]
-        aside = folder / f"earlier-{max(taken, default=0) + 1}"
-        aside.mkdir()
-        for path in paths:
-            path.rename(aside / path.name)
-        print(
-            f"An earlier run's checkpoints are now in {aside}: delete them, or go on with that "
-            f"run by folder={str(aside)!r} and resume=True."
-        )
+def _set_aside(folder: Path, paths: list[Path]) -> Path:
+    """Move checkpoints to a folder of their own."""
+    names = (folder / f"earlier-{number}" for number in itertools.count(1))
+    aside = next(path for path in names if not path.exists())
+    aside.mkdir()
+    for path in paths:
+        path.rename(aside / path.name)
+    return aside

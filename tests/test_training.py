@@ -4,13 +4,13 @@ import json
 import math
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -82,6 +82,10 @@ def bits(model):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def checkpoints(folder):
+    return sorted(path for path in folder.glob("step-*") if not path.suffix)
 
 
 quiet = partial(train, progress=False)
@@ -520,9 +524,13 @@ def test_a_damaged_checkpoint_is_skipped_by_name(file, damage, said, tmp_path, c
     with pytest.raises(CheckpointError, match=rf"step-000024 is {said}: {file}"):
         load_checkpoint(tmp_path / "step-000024")
     assert saved_run(tmp_path, resume=True)[0] == unbroken[0]
-    first, second = capsys.readouterr().out.splitlines()
+    first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith(f"Skipped: {tmp_path / 'step-000024'} is {said}: {file}")
-    assert second == "Resumed after step 20 of 24."
+    assert others == [
+        "Resumed after step 20 of 24.",
+        f"What was skipped is now in {tmp_path / 'earlier-1'}.",
+    ]
+    assert names(tmp_path) == ["earlier-1", "step-000020", "step-000024"]
     load_checkpoint(tmp_path / "step-000024")  # written again, and whole
 
 
@@ -559,9 +567,42 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     assert names(tmp_path) == ["step-000001"]
 
 
+def test_two_runs_in_one_folder_are_told_apart(tmp_path):
+    def another_run_saves(model, batch):
+        save_checkpoint(tmp_path, 6, {"model": {"w": torch.ones(2)}}, {})
+        return loss(model, batch)
+
+    with pytest.raises(ValueError, match="step-000006 is there already, so another run") as caught:
+        quiet(Network(), batches, another_run_saves, steps=1, folder=tmp_path)
+    assert "step-000001 was not written" in str(caught.value)
+    assert names(tmp_path) == ["step-000006"]
+
+
+def test_a_batch_may_be_nested_in_any_way():
+    @dataclass
+    class Batch:
+        x: torch.Tensor
+        words: list[str]
+
+    def batch(number=1.0, word="a", flag=True, dtype=torch.float32):
+        x = torch.tensor([number, 2.0], dtype=dtype)
+        return {"rows": [Batch(x, ["a", word]), (x.bool(), None)], "scalar": torch.tensor(flag)}
+
+    content = training._content
+    assert content(batch()) == content(batch())
+    for other in [
+        batch(number=3.0),
+        batch(word="b"),
+        batch(flag=False),
+        batch(dtype=torch.bfloat16),
+    ]:
+        assert content(other) != content(batch())
+
+
 def test_checkpoints_sort_by_number_beyond_a_million(tmp_path):
-    for step in (999_999, 1_000_000):
+    for step in (999_998, 999_999, 1_000_000):
         save_checkpoint(tmp_path, step, {"model": {"w": torch.ones(2)}}, {})
+    assert names(tmp_path) == ["step-1000000", "step-999999"]
     assert latest_checkpoint(tmp_path).name == "step-1000000"
     assert latest_checkpoint(tmp_path / "nowhere") is None
 
@@ -731,10 +772,12 @@ def test_killed_at_any_moment_of_saving_it_ends_with_the_same_weights(
         (tmp_path / "w").unlink(missing_ok=True)
         code = children.run(dies_at_an_event, at=at, folder=folder, **options)
         assert code == -signal.SIGKILL
+        for checkpoint in checkpoints(folder):
+            load_checkpoint(checkpoint)  # what is named like one is whole
         children.run(saves_its_weights, folder=folder, file=tmp_path / "w", steps=12)
         assert (tmp_path / "w").read_bytes() == weights_of(12), at
-        steps = [path.name for path in folder.glob("step-*") if not path.suffix]
-        assert sorted(steps)[-2:] == ["step-000008", "step-000012"], at
+        last_two = [path.name for path in checkpoints(folder)[-2:]]
+        assert last_two == ["step-000008", "step-000012"], at
         shutil.rmtree(folder)
 
 
@@ -767,6 +810,8 @@ def test_killed_in_the_middle_of_a_file_it_ends_with_the_same_weights(
 
 def fills_the_disk(folder, message, at, limit):
     """From step `at` on, no file may be longer than `limit` bytes."""
+    import resource  # not there on every system
+
     calls = []
 
     def filling(model, batch):
