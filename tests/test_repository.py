@@ -222,13 +222,17 @@ COURSE_MODULES = {
     for path in (ROOT / "course_lib").rglob("*.py")
 }
 LAYERS = [
-    {"attention"},
+    {"attention", "embedding"},
+    {"blocks"},
     {"transformer"},
+    {"language_model"},
     {"decoding", "bert"},
     {"training", "invariants"},
     {"exercises", "explorers"},
 ]
-MODEL_MODULES = {"attention", "transformer", "decoding", "bert"}
+MODEL_MODULES = {
+    *("attention", "embedding", "blocks", "transformer", "language_model", "decoding", "bert")
+}
 NOT_IN_A_MODEL = {
     "IPython",
     "anywidget",
