@@ -164,7 +164,7 @@ def train(
         (steps < 1, f"steps is {steps}: take at least one."),
         (not 0 <= warmup <= steps, f"warmup is {warmup}: take 0 to {steps}, the number of steps."),
         (clip is not None and not clip > 0, f"clip is {clip}: take a positive norm, or None."),
-        ((validate is None) != (validate_every is None), "validate needs validate_every."),
+        ((validate is None) != (validate_every is None), "Pass both validate and validate_every."),
         (validate_every is not None and validate_every < 1, "Take validate_every=1 or more."),
         (patience is not None and validate is None, "patience counts validations: pass validate."),
         (patience is not None and patience < 1, f"patience is {patience}: take 1 or more."),
@@ -213,16 +213,18 @@ def train(
                 saved = run.save(folder)
         if folder is not None and saved < len(history.losses):
             run.save(folder)
-        if history.stopped_improving(patience):
+        stopped = len(history.losses) < steps
+        if stopped and history.stopped_improving(patience):
             history.ending = f"It ended early: {patience} validations in a row brought no new best."
             bar.total = bar.n  # a bar that is not full looks like a failure
     run.optimizer.zero_grad()  # gives back the gradients' memory
     if run.best:
         model.load_state_dict(run.best)
     model.eval()
-    if len(history.losses) < steps and not history.ending:
-        again = f"folder={str(folder)!r} and resume=True go on from there"
-        history.ending = f"You stopped it: {again if folder else 'without a folder, it is over'}."
+    if stopped and not history.ending:
+        again = f"Call it again with folder={str(folder)!r} and resume=True to go on from there."
+        alas = "With a folder for its checkpoints it could go on another time."
+        history.ending = f"You stopped it. {alas if folder is None else again}"
         print(history)
     return history
 
@@ -295,8 +297,8 @@ class _Run:
         self.epoch, number, batch_hash = state["place"]
         stream = _endless(batches, self.epoch)
         for _ in range(number):
-            epoch, self.number, self.batch = next(stream)
-        if (epoch, _sha256(_content(self.batch))) != (self.epoch, batch_hash):
+            _, self.number, self.batch = next(stream)
+        if _sha256(_content(self.batch)) != batch_hash:
             raise ValueError(
                 f"The run saved in {path} cannot go on, for batches({self.epoch}) gives other "
                 "batches now. It has to give the same ones each time: shuffle with a generator "
