@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from course_lib.exercises import LESSONS, guard
 from course_lib.exercises.observation import Failure, distance, failure, is_stub, named, untouched
@@ -105,7 +106,8 @@ class Exercise:
     def near(self, seen: Any, other: Any) -> bool:
         """Whether two observations agree as well as their precision allows."""
         values = () if isinstance(seen, Failure) else seen.values()
-        coarse = (4 * torch.finfo(v.dtype).eps for v in values if torch.is_floating_point(v))
+        floats = (v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point())
+        coarse = (4 * torch.finfo(dtype).eps for dtype in floats)
         return distance(seen, other) <= max([self.tolerance, *coarse])
 
 
