@@ -12,7 +12,7 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,14 +36,14 @@ class ReviewsError(ValueError):
     """A reviews file cannot be used.  One line for each problem: the file, the row and column as
     a spreadsheet counts them, and what to do.  `problems` holds all of these lines."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(problems)
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
         self.problems = problems
 
     def __str__(self) -> str:
         hidden = len(self.problems) - SHOWN
-        more = [f"... and {hidden} more problems."] if hidden > 0 else []
-        return "\n".join(self.problems[:SHOWN] + more)
+        more = [f"... and {hidden} more."] if hidden > 0 else []
+        return "\n".join([*self.problems[:SHOWN], *more])
 
 
 def load_reviews() -> DatasetDict:
@@ -80,27 +80,29 @@ def read_reviews(
         ReviewsError: all the rows that are not so, or what spoils the whole file.
     """
     paths = files if isinstance(files, Mapping) else {"": files}
-    tables, problems = {}, []
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    problems: list[str] = []
     for split, path in paths.items():
         tables[split], found = _read(Path(path))
         problems += found
     problems += _repeated(tables)
-    if problems or not tables:
-        raise ReviewsError(problems or ["No file is named: give at least one."])
+    if not tables:
+        raise ReviewsError("No file is named. Name at least one.")
+    if problems:
+        raise ReviewsError(*problems)
     read = {split: _dataset(list(table.values())) for split, table in tables.items()}
     return DatasetDict(read) if isinstance(files, Mapping) else read[""]
 
 
-def _features(names: tuple[str, ...]) -> Features:
+def _features(names: Iterable[str]) -> Features:
     label, text = ClassLabel(names=LABELS), Value("string")
     return Features({name: label if name == "label" else text for name in names})
 
 
 def _dataset(rows: list[dict[str, str]]) -> Dataset:
-    names = tuple(rows[0])
-    columns = {name: [row[name] for row in rows] for name in names}
+    columns: dict[str, list] = {name: [row[name] for row in rows] for name in rows[0]}
     columns["label"] = [SPELLINGS[label] for label in columns["label"]]
-    return Dataset.from_dict(columns, features=_features(names))
+    return Dataset.from_dict(columns, features=_features(columns))
 
 
 @contextmanager
@@ -121,28 +123,31 @@ def _read(path: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
     """The rows by their place ("my.csv, row 2"), each by its columns, and what is wrong in them."""
     records = _records(path, _decoded(path))
     names = _names(path, next(records, []))
-    table, problems = {}, []
+    table: dict[str, dict[str, str]] = {}
+    problems: list[str] = []
     for number, cells in enumerate(records, start=2):
         if not any(cell.strip() for cell in cells):
             continue
         place = f"{path}, row {number}"
-        if any(cells[len(names) :]):
+        if any(cell.strip() for cell in cells[len(names) :]):
             problems.append(
                 f"{place}: it has {len(cells)} cells, but row 1 names {len(names)} columns. "
-                "Put a text that holds a comma or semicolon between double quotation marks."
+                "Put double quotation marks around a text with commas, semicolons or tabs."
             )
             continue
         cells += [""] * (len(names) - len(cells))  # Excel leaves empty cells at the end away
         row = dict(zip(names, cells, strict=False))
-        row["label"] = row["label"].strip().casefold()
+        row["label"] = row["label"].strip().lower()
+        if row["text"].strip() and row["label"] in SPELLINGS:
+            table[place] = row
+            continue
         if not row["text"].strip():
-            problems.append(f"{place}, column text: it is empty. Write the review, or delete it.")
+            problems.append(f"{place}, column text: it is empty. Write it, or delete the row.")
         if row["label"] not in SPELLINGS:
             found = f"{row['label']!r} is not a label" if row["label"] else "it is empty"
             problems.append(f"{place}, column label: {found}. Write positive or negative.")
-        table[place] = row
     if not table and not problems:
-        raise ReviewsError([f"{path}: there is no review below row 1, the names of the columns."])
+        raise ReviewsError(f"{path}: there is no review below row 1, the names of the columns.")
     if not problems and len({SPELLINGS[row["label"]] for row in table.values()}) == 1:
         label = LABELS[SPELLINGS[next(iter(table.values()))["label"]]]
         problems.append(f"{path}, column label: every review is {label}. Add some of the other.")
@@ -155,14 +160,14 @@ def _decoded(path: Path) -> str:
         data = path.read_bytes()
     except FileNotFoundError:
         where = path.absolute().parent
-        raise ReviewsError([f"{path}: there is no such file in {where}."]) from None
+        raise ReviewsError(f"{path}: there is no such file in {where}.") from None
     except OSError as error:
-        raise ReviewsError([f"{path}: it cannot be read ({error.strerror})."]) from None
-    if data.startswith(b"PK\x03\x04"):
-        raise ReviewsError([f"{path}: this is a workbook, not a CSV file. {SAVE_AS_UTF8}"])
+        raise ReviewsError(f"{path}: it cannot be read ({error.strerror}).") from None
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise ReviewsError(f"{path}: this is a workbook, not a CSV file. {SAVE_AS_UTF8}")
     utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if utf_16 or data.count(0) > len(data) / 4:  # without a mark, as half of its bytes are zero
-        raise ReviewsError([f"{path}: this is UTF-16, not UTF-8. {SAVE_AS_UTF8}"])
+        raise ReviewsError(f"{path}: this is UTF-16, not UTF-8. {SAVE_AS_UTF8}")
     return data.decode("utf-8-sig", errors="surrogateescape")
 
 
@@ -178,10 +183,8 @@ def _records(path: Path, text: str) -> Iterator[list[str]]:
             return
         except csv.Error as error:
             raise ReviewsError(
-                [
-                    f"{path}, row {number}: it cannot be read ({error}). Double quotation marks "
-                    "come in pairs around a text, and one within such a text is written twice."
-                ]
+                f"{path}, row {number}: it cannot be read ({error}). Double quotation marks "
+                "come in pairs around a text, and one within such a text is written twice."
             ) from None
         if number == 1:
             names = cells
@@ -191,9 +194,9 @@ def _records(path: Path, text: str) -> Iterator[list[str]]:
             name = names[column] if number > 1 and column < len(names) else column + 1
             place = f"{path}, row {number}, column {name}"
             if strange[0] == "\0":
-                raise ReviewsError([f"{place}: it holds a NUL character. Write the cell again."])
+                raise ReviewsError(f"{place}: it holds a NUL character. Write the cell again.")
             byte = ord(strange[0]) - 0xDC00
-            raise ReviewsError([f"{place}: the byte 0x{byte:02X} is not UTF-8. {SAVE_AS_UTF8}"])
+            raise ReviewsError(f"{place}: the byte 0x{byte:02X} is not UTF-8. {SAVE_AS_UTF8}")
         yield cells
 
 
@@ -203,37 +206,37 @@ def _names(path: Path, cells: list[str]) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise ReviewsError([f"{path}: row 1 is empty. Write text,label into it, the columns."])
+        raise ReviewsError(f"{path}: row 1 is empty. Write text,label into it, the columns.")
     if missing := [name for name in REQUIRED if name not in names]:
         raise ReviewsError(
-            [
-                f"{path}, row 1: no column is named {' or '.join(missing)}. Row 1 must name the "
-                f"columns, and it reads: {', '.join(cells)[:100]}"
-            ]
+            f"{path}, row 1: no column is named {' or '.join(missing)}. Row 1 must name the "
+            f"columns, and it reads: {', '.join(map(repr, cells))[:100]}"
         )
     for column, name in enumerate(names, start=1):
         if not name or names.count(name) > 1:
-            what = f"a second column is named {name}" if name else "it has no name"
-            raise ReviewsError([f"{path}, row 1, column {column}: {what}. Give it another."])
+            what = f"a second column is named {name!r}" if name else "it has no name"
+            raise ReviewsError(f"{path}, row 1, column {column}: {what}. Give it one of its own.")
     return names
 
 
 def _repeated(tables: Mapping[str, Mapping[str, dict[str, str]]]) -> list[str]:
     """What is wrong with the texts that stand twice; capitals and spaces make no difference."""
-    problems, seen = [], {}
+    problems: list[str] = []
+    seen: dict[str, tuple[str, str, int]] = {}
     for split, table in tables.items():
         for place, row in table.items():
-            text = " ".join(row["text"].casefold().split())
-            label = SPELLINGS.get(row["label"])
+            text, label = " ".join(row["text"].casefold().split()), SPELLINGS[row["label"]]
             if text not in seen:
                 seen[text] = split, place, label
                 continue
             other_split, other_place, other_label = seen[text]
-            if None not in (label, other_label) and label != other_label:
+            if label != other_label:
                 advice = "with the other label. Keep the one that is right."
             elif split != other_split:
-                advice = "in another split, which would test a model on what it knows. Keep one."
+                advice = "another split: a model would be tested on what it has learnt. Keep one."
             else:
-                advice = "already. Keep one."
-            problems.append(f"{place}, column text: the same text is {other_place}, {advice}")
+                advice = "too. Keep one."
+            problems.append(
+                f"{place}, column text: the same text stands in {other_place}, {advice}"
+            )
     return problems
