@@ -1,13 +1,18 @@
 """What a student types into: a sentence box over a live picture of what a model computed."""
 
 from course_lib.explorers.heatmap import AttentionExplorer, attention_explorer
-from course_lib.explorers.trace import MAX_TOKENS, Trace, TraceError, bert_source
+from course_lib.explorers.output import OutputExplorer, output_explorer
+from course_lib.explorers.sources import bert_source, translator_source
+from course_lib.explorers.trace import MAX_TOKENS, Trace, TraceError
 
 __all__ = [
     "MAX_TOKENS",
     "AttentionExplorer",
+    "OutputExplorer",
     "Trace",
     "TraceError",
     "attention_explorer",
     "bert_source",
+    "output_explorer",
+    "translator_source",
 ]

@@ -4,6 +4,9 @@
 
 const SETTLED = 600; // ms without a key: then the static copy is brought up to date
 const PATIENCE = 4000; // ms without an answer: then say so
+const HESITATION = 500; // ms without a key: then an error is no longer about half a word
+const PACE = 70; // ms from one written word to the next,
+const WRITING = 700; // ms for all of them at most
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -20,9 +23,19 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+const fill = (template, words) => template.replace(/\{(\w+)\}/g, (_, name) => words[name]);
+
+const newId = () => `explorer-part-${Math.random().toString(36).slice(2)}`;
+
+// Add or drop children at the end until there are that many; what stays is not rebuilt.
+function fit(parent, length, make) {
+  while (parent.children.length > length) parent.lastChild.remove();
+  while (parent.children.length < length) parent.append(make(parent.children.length));
+}
+
 // A control and its label, tied together: a label around a control would be named after its value.
 function field(name, control) {
-  control.id = `explorer-field-${Math.random().toString(36).slice(2)}`;
+  control.id = newId();
   return element("span", { class: "explorer-field" }, element("label", { for: control.id }, name), control);
 }
 
@@ -32,7 +45,7 @@ function menu(options, onChange) {
   return select;
 }
 
-// Layers and heads over a grid: rows look, columns are looked at.
+// Layers and heads over a grid: rows look, columns are looked at.  What it tells: its caption.
 class AttentionPanel {
   constructor(root, legend, onView) {
     this.legend = legend;
@@ -44,6 +57,7 @@ class AttentionPanel {
     this.hint = element("p", { class: "explorer-hint" });
     this.frame = element("div", { class: "explorer-frame" });
     this.reading = element("p", { class: "explorer-reading", "aria-live": "polite" });
+    this.told = [this.caption];
     root.replaceChildren(this.menus, this.caption, this.frame, this.hint, this.reading);
   }
 
@@ -134,33 +148,20 @@ class AttentionPanel {
     this.grid.addEventListener("keydown", (event) => this.walk(event));
   }
 
-  // Add or drop rows and columns at the end; what stays is neither rebuilt nor moved.
+  // Cells that stay are neither rebuilt nor moved.
   fitGrid(height, width) {
-    const { queries, tokens } = this.picture;
-    const trim = (parent, length) => {
-      while (parent.children.length > length) parent.lastChild.remove();
-    };
-    trim(this.head_row, width + 1);
-    trim(this.body, height);
-    this.rows.length = Math.min(this.rows.length, height);
-    while (this.head_row.children.length <= width)
-      this.head_row.append(element("th", { scope: "col" }, element("span", { dir: "auto" })));
-    while (this.rows.length < height) {
-      const row = element("tr", {}, element("th", { scope: "row" }, element("span", { dir: "auto" })));
-      this.body.append(row);
-      this.rows.push([]);
-    }
-    this.rows.forEach((cells, row) => {
-      const line = this.body.children[row];
-      trim(line, width + 1);
-      cells.length = Math.min(cells.length, width);
-      while (cells.length < width) {
-        const cell = focusable("td", { tabindex: -1 });
-        cell.at = [row, cells.length];
-        cells.push(cell);
-        line.append(cell);
-      }
-      setText(line.firstChild.firstChild, queries[row]);
+    const { queries, tokens, language } = this.picture;
+    const header = (scope) => element("th", { scope }, element("span", { dir: "auto" }));
+    fit(this.head_row, width + 1, () => header("col"));
+    fit(this.body, height, () => element("tr", {}, header("row")));
+    this.rows = [...this.body.children].map((line, row) => {
+      fit(line, width + 1, (column) =>
+        Object.assign(focusable("td", { tabindex: -1 }), { at: [row, column - 1] }),
+      );
+      const [name, ...cells] = line.children;
+      setText(name.firstChild, queries[row]);
+      name.lang = language ?? "";
+      return cells;
     });
     tokens.forEach((token, column) => setText(this.head_row.children[column + 1].firstChild, token));
     this.enter([Math.min(this.cell[0], height - 1), Math.min(this.cell[1], width - 1)]);
@@ -207,7 +208,16 @@ class AttentionPanel {
       token: tokens[at[1]],
       percent: percent(this.plane()[at[0] * tokens.length + at[1]]),
     };
-    setText(this.reading, this.legend.reading.replace(/\{(\w+)\}/g, (_, name) => words[name]));
+    setText(this.reading, fill(this.legend.reading, words));
+  }
+
+  // Set one row apart from the others.
+  mark(row) {
+    [...(this.large ? [] : this.body.children)].forEach((line, index) => {
+      line.classList.toggle("explorer-chosen", index === row);
+      if (index === row) line.firstChild.setAttribute("aria-current", "step");
+      else line.firstChild.removeAttribute("aria-current");
+    });
   }
 
   // Too many cells to read one by one: a picture of them all, and the strongest in a table.
@@ -257,8 +267,187 @@ class AttentionPanel {
 }
 
 const percent = (level) => Math.round((level * 100) / 255);
+const whole = (share) => Math.floor(share * 100 + 0.5) || "less than 1";
+const tenths = (share) => {
+  const tenth = Math.floor(share * 1000 + 0.5);
+  return tenth ? (tenth / 10).toFixed(1) : "<0.1";
+};
 
-const panels = { attention: AttentionPanel };
+// A text as it was written, word by word; for the chosen word its rivals, and for all of them where
+// the model looked.  What it tells: the text, and the step.
+class OutputPanel {
+  constructor(root, legend, onView, ask) {
+    this.legend = legend;
+    this.onView = onView;
+    this.step = 0;
+    this.controls = element("div", { class: "explorer-menus" });
+    if (ask) this.buildControls(ask);
+    this.explanation = element("p", { class: "explorer-hint" });
+    this.written = element("p", { class: "explorer-written", dir: "auto" });
+    this.tabs = element("div", { class: "explorer-steps", role: "tablist", "aria-label": "The words written, step by step" });
+    this.tabs.addEventListener("click", (event) => this.choose(event.target.closest("button")?.step));
+    this.tabs.addEventListener("focusin", (event) => this.choose(event.target.step));
+    this.tabs.addEventListener("keydown", (event) => this.walk(event));
+    this.caption = element("p", { class: "explorer-step" });
+    this.title = element("caption");
+    this.bars = element("tbody");
+    const header = ["word", "percent"].map((name) => element("th", { scope: "col" }, name));
+    const table = element(
+      "table",
+      { class: "explorer-bars" },
+      this.title,
+      element("thead", {}, element("tr", {}, ...header, element("td"))),
+      this.bars,
+    );
+    this.rivals = element("div", { id: newId(), class: "explorer-rivals", role: "tabpanel" }, table);
+    const grid = element("div", { class: "explorer-grid" });
+    this.told = [this.written, this.caption];
+    root.replaceChildren(
+      this.controls,
+      this.explanation,
+      this.written,
+      this.tabs,
+      this.caption,
+      element("div", { class: "explorer-columns" }, this.rivals, grid),
+    );
+    this.attention = new AttentionPanel(grid, legend, () => this.changed());
+    // Who walks into a row of the grid wants to see its step.
+    this.attention.frame.addEventListener("focusin", (event) => this.choose(event.target.at?.[0]));
+  }
+
+  buildControls(ask) {
+    this.temperature = focusable("input", { type: "range", min: 0, max: 2, step: 0.1 });
+    this.degrees = element("span", { class: "explorer-degrees", "aria-hidden": "true" });
+    this.again = focusable("button", { type: "button" }, "Draw again");
+    this.temperature.addEventListener("input", () => {
+      const temperature = Number(this.temperature.value);
+      ask((options) => ({ ...options, temperature }));
+    });
+    this.again.addEventListener("click", () => ask((options) => ({ ...options, seed: options.seed + 1 })));
+    this.controls.append(field("Temperature", this.temperature), this.degrees, this.again);
+  }
+
+  // What has been asked for, here or in another view.
+  set({ temperature }) {
+    this.temperature.value = temperature;
+    setText(this.degrees, temperature.toFixed(1));
+    this.again.disabled = temperature === 0;
+  }
+
+  show(picture, view) {
+    const before = this.picture?.queries;
+    const { queries, language, written, explanation } = picture;
+    const focused = this.tabs.contains(document.activeElement);
+    this.picture = picture;
+    this.step = Math.min(Math.max(view.step, 1), queries.length) - 1;
+    setText(this.written, written);
+    setText(this.explanation, explanation);
+    fit(this.tabs, queries.length, (step) => {
+      const attributes = { type: "button", role: "tab", id: newId(), "aria-controls": this.rivals.id };
+      const parts = [element("span", { dir: "auto" }), element("small")];
+      return Object.assign(focusable("button", attributes, ...parts), { step });
+    });
+    [...this.tabs.children].forEach((tab, step) => {
+      const { shares, chosen } = picture.steps[step];
+      setText(tab.firstChild, queries[step]);
+      setText(tab.lastChild, `${whole(shares[chosen]).toString().replace("less than ", "<")}%`);
+      tab.firstChild.lang = language;
+    });
+    this.written.lang = language;
+    this.attention.show(picture, view);
+    this.paint();
+    if (focused) this.tabs.children[this.step].focus();
+    if (before) this.write(queries.findIndex((word, step) => word !== before[step]));
+  }
+
+  // Let the words appear one by one, from the first new one on.
+  write(first) {
+    if (first < 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const fresh = [...this.tabs.children].slice(first);
+    const pace = Math.min(PACE, WRITING / fresh.length);
+    fresh.forEach((tab, index) =>
+      tab.animate({ opacity: [0, 1] }, { duration: 150, delay: index * pace, fill: "backwards" }),
+    );
+  }
+
+  paint() {
+    [...this.tabs.children].forEach((tab, step) => {
+      tab.setAttribute("aria-selected", step === this.step);
+      tab.tabIndex = step === this.step ? 0 : -1;
+    });
+    this.rivals.setAttribute("aria-labelledby", this.tabs.children[this.step].id);
+    this.attention.mark(this.step);
+    this.paintBars();
+    this.describe();
+  }
+
+  paintBars() {
+    const { words, shares, chosen, others, rest } = this.picture.steps[this.step];
+    const { manner, language } = this.picture;
+    const rows = words.map((word, place) => [word, shares[place], place === chosen && this.legend.marks[manner]]);
+    if (others) rows.push([fill(this.legend.others, { count: others.toLocaleString("en") }), rest, false]);
+    setText(this.title, fill(this.legend.rivals, { number: this.step + 1 }));
+    fit(this.bars, rows.length, () => {
+      const bar = element("span", { class: "explorer-bar", "aria-hidden": "true" });
+      const cell = element("td", {}, bar, element("span"));
+      return element("tr", {}, element("th", { scope: "row", dir: "auto" }), cell, element("td"));
+    });
+    rows.forEach(([word, share, mark], place) => {
+      const line = this.bars.children[place];
+      const [name, { children: [bar, number] }, remark] = line.children;
+      setText(name, word);
+      name.lang = place < words.length ? language : "en";
+      bar.style.width = `${share * 100}px`;
+      setText(number, tenths(share));
+      setText(remark, mark ? `← ${mark}` : "");
+      line.classList.toggle("explorer-chosen", Boolean(mark));
+    });
+  }
+
+  // The step in words.
+  describe() {
+    const { queries, tokens, steps, manner } = this.picture;
+    const plane = this.attention.plane();
+    const row = plane.subarray(this.step * tokens.length, (this.step + 1) * tokens.length);
+    const most = Math.max(...row);
+    const { shares, chosen } = steps[this.step];
+    const words = {
+      number: this.step + 1,
+      word: queries[this.step],
+      share: whole(shares[chosen]),
+      token: tokens[row.indexOf(most)],
+      percent: percent(most),
+    };
+    setText(this.caption, fill(this.legend[manner], words));
+  }
+
+  choose(step) {
+    if (step === undefined || step === this.step) return;
+    this.step = step;
+    this.paint();
+    this.changed();
+  }
+
+  changed() {
+    this.describe();
+    this.onView({ step: this.step + 1, layer: this.attention.layer, head: this.attention.head });
+  }
+
+  walk(event) {
+    const last = this.tabs.children.length - 1;
+    const target = {
+      ArrowLeft: Math.max(this.step - 1, 0),
+      ArrowRight: Math.min(this.step + 1, last),
+      Home: 0,
+      End: last,
+    }[event.key];
+    if (target === undefined) return;
+    event.preventDefault();
+    this.tabs.children[target].focus();
+  }
+}
+
+const panels = { attention: AttentionPanel, output: OutputPanel };
 
 // The live widget.
 function render({ model, el }) {
@@ -279,25 +468,14 @@ function render({ model, el }) {
     clearTimeout(settled);
     settled = setTimeout(() => {
       if (model.get("status").sequence < model.get("request").sequence) return;
-      setText(news, panel.caption.textContent);
+      fit(news, panel.told.length, () => element("span"));
+      panel.told.forEach((part, index) => setText(news.children[index], part.textContent));
       model.send({ view });
     }, SETTLED);
   };
-  const panel = new panels[model.get("kind")](body, model.get("legend"), (chosen) => {
-    view = chosen;
-    settle();
-  });
-
-  // Another view of the same explorer may ask, too.
-  const requested = () => {
-    const { text, sequence } = model.get("request");
-    root.dataset.asked = sequence;
-    if (document.activeElement !== input) input.value = text;
-  };
-  model.on("change:request", requested);
-  requested();
-  input.addEventListener("input", () => {
-    model.set("request", { text: input.value, sequence: model.get("request").sequence + 1 });
+  const ask = (choose = (options) => options) => {
+    const { sequence, options } = model.get("request");
+    model.set("request", { text: input.value, options: choose(options), sequence: sequence + 1 });
     model.save_changes();
     clearTimeout(patience);
     patience = setTimeout(() => {
@@ -308,11 +486,38 @@ function render({ model, el }) {
           "Run All Above Selected Cell, then run this cell again.",
       );
     }, PATIENCE);
+  };
+  const onView = (chosen) => {
+    view = chosen;
+    settle();
+  };
+  const panel = new panels[model.get("kind")](body, model.get("legend"), onView, ask);
+
+  // Another view of the same explorer may ask, too.
+  const requested = () => {
+    const { text, options, sequence } = model.get("request");
+    root.dataset.asked = sequence;
+    if (document.activeElement !== input) input.value = text;
+    panel.set?.(options);
+  };
+  model.on("change:request", requested);
+  requested();
+  let typed = -Infinity; // when
+  input.addEventListener("input", () => {
+    typed = performance.now();
+    ask();
   });
 
   let painted; // the picture on show
+  let doubt;
   const answer = () => {
+    clearTimeout(doubt);
     const status = model.get("status");
+    const wait = typed + HESITATION - performance.now();
+    if (status.error && wait > 0) {
+      doubt = setTimeout(answer, wait);
+      return;
+    }
     if (status.sequence < Number(root.dataset.sequence ?? 0)) return; // overtaken by a newer one
     if (status.sequence >= model.get("request").sequence) {
       clearTimeout(patience);
@@ -338,6 +543,7 @@ function render({ model, el }) {
   return () => {
     clearTimeout(settled);
     clearTimeout(patience);
+    clearTimeout(doubt);
     model.off("change:request", requested);
     model.off("change:status", answer);
     hidden.remove();

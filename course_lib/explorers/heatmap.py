@@ -1,9 +1,10 @@
 """The attention explorer: who looks at whom, in every layer and head."""
 
 import html
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import traitlets
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
@@ -58,22 +59,22 @@ def attention_explorer(
         layer: which layer to show first, counted from 1.
         head: which head, counted from 1; 0 is the mean of the heads.
     """
-    return AttentionExplorer(source, text, layer, head)
+    return AttentionExplorer(source, text, view={"layer": layer, "head": head})
 
 
 class AttentionExplorer(Explorer):
     """Layer and head menus over a grid of percentages; rows look, columns are looked at."""
 
-    def __init__(self, source: Source, text: str, layer: int, head: int) -> None:
-        legend = {
-            "palette": PALETTE,
-            "white_from": WHITE_FROM,
-            "table_tokens": TABLE_TOKENS,
-            "hint": HINT,
-            "reading": READING,
-        }
-        view = {"layer": layer, "head": head}
-        super().__init__(source, text, kind="attention", legend=legend, view=view)
+    kind = traitlets.Unicode("attention").tag(sync=True)
+    words: ClassVar[dict[str, Any]] = {
+        "hint": "Each row shows how the word on its left shares out its attention, in percent, "
+        "over the words above.",
+        "reading": "“{query}” looks at “{token}”: {percent} percent.",
+    }
+
+    def __init__(self, source: Source, text: str, **traits: Any) -> None:
+        scale = {"palette": PALETTE, "white_from": WHITE_FROM, "table_tokens": TABLE_TOKENS}
+        super().__init__(source, text, legend=scale | self.words, **traits)
 
     def draw(self, trace: Trace) -> dict[str, Any]:
         layers, heads = trace.attention.shape[:2]
@@ -110,6 +111,13 @@ class AttentionExplorer(Explorer):
         layer = min(max(self.view["layer"], 1), self.picture["layers"]) - 1
         return layer, min(max(self.view["head"], 0), self.picture["heads"])
 
+    def plane(self) -> np.ndarray:
+        """The levels (Lq, Lk) of the layer and head to show."""
+        sides = len(self.picture["queries"]), len(self.picture["tokens"])
+        levels = np.frombuffer(self.picture["weights"], dtype=np.uint8)
+        planes = levels.reshape(self.picture["layers"], self.picture["heads"] + 1, *sides)
+        return planes[self.chosen()]
+
     def sentence(self) -> str:
         if not self.picture:
             return self.status["error"] or self.status["note"]
@@ -119,9 +127,8 @@ class AttentionExplorer(Explorer):
     def table(self) -> str:
         queries, tokens = self.picture["queries"], self.picture["tokens"]
         layer, head = self.chosen()
-        shape = (self.picture["layers"], self.picture["heads"] + 1, len(queries), len(tokens))
-        levels = np.frombuffer(self.picture["weights"], dtype=np.uint8).reshape(shape)[layer, head]
-        caption = f"<caption>{html.escape(self.sentence())}</caption>"
+        levels = self.plane()
+        caption = f"<caption>{html.escape(self.picture['sentences'][layer][head])}</caption>"
         if "strongest" in self.picture:
             rows = "".join(
                 f"<tr><td>{html.escape(queries[row])}</td><td>{html.escape(tokens[column])}</td>"
@@ -135,7 +142,7 @@ class AttentionExplorer(Explorer):
             f'<tr><th scope="row">{html.escape(query)}</th>'
             + "".join(
                 f'<td style="background-color:{PALETTE[level]};color:{ink(level)}" '
-                f'title="{html.escape(reading(query, token, level))}">{percent(level)}</td>'
+                f'title="{html.escape(self.reading(query, token, level))}">{percent(level)}</td>'
                 for token, level in zip(tokens, levels[row].tolist(), strict=True)
             )
             + "</tr>"
@@ -143,11 +150,9 @@ class AttentionExplorer(Explorer):
         )
         return f"<table>{caption}<tr><td></td>{header}</tr>{rows}</table>"
 
-
-HINT = (
-    "Each row shows how the word on its left shares out its attention, in percent, "
-    "over the words above."
-)
+    def reading(self, query: str, token: str, level: int) -> str:
+        """One cell in words, the same as in explorer.js."""
+        return self.words["reading"].format(query=query, token=token, percent=percent(level))
 
 
 def plane_name(layer: int, head: int, layers: int, heads: int) -> str:
@@ -155,15 +160,6 @@ def plane_name(layer: int, head: int, layers: int, heads: int) -> str:
     if heads == 1:
         return "One head" if layers == 1 else f"Layer {layer + 1}"
     return f"Layer {layer + 1}, " + (f"head {head}" if head else f"mean of {heads} heads")
-
-
-# What a cell says; explorer.js fills in the same words.
-READING = "“{query}” looks at “{token}”: {percent} percent."
-
-
-def reading(query: str, token: str, level: int) -> str:
-    """One cell in words."""
-    return READING.format(query=query, token=token, percent=percent(level))
 
 
 def ink(level: int) -> str:

@@ -1,8 +1,7 @@
-"""Sources: any callable from a sentence to a `Trace`, what a model did while it read it."""
+"""What a model did while it read a sentence, and what was wrong if that cannot be shown."""
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 
 MAX_TOKENS = 128  # what an explorer shows at most
 
-Source = Callable[[str], "Trace"]
+Source = Callable[..., "Trace"]  # from a sentence; options may follow, by name
 
 
 class TraceError(ValueError):
@@ -26,9 +25,15 @@ class Trace:
         tokens: the Lk tokens that are looked at: the columns.
         attention: weights between 0 and 1, tensor or array, (L, H, Lq, Lk) for L layers of H
             heads.  (Lq, Lk) and (H, Lq, Lk) are taken as one layer.
-        query_tokens: the Lq tokens that look: the rows.  The same tokens, unless given.
+        query_tokens: the Lq tokens that look: the rows.  The same tokens, unless given.  Where
+            the model wrote them, row t is of the step that chose token t, not of the next one,
+            which read it.
         special: for each token whether the tokenizer added it ([CLS], [SEP]); none, unless given.
         unread: how many tokens of a long sentence are not here.
+        output: the probabilities (Lq, V) that the model gave, in each row, to V outcomes.
+        outcomes: the names of the V outcomes: the words that it knows, or the classes.
+        written: the text that the query tokens make, as one prints it.
+        language: the code of its language, as in HTML, if not the page's.
 
     Raises:
         TraceError: shapes that do not fit, or numbers that are no attention weights.
@@ -39,6 +44,10 @@ class Trace:
     query_tokens: Sequence[str] = ()
     special: Sequence[bool] = ()
     unread: int = 0
+    output: Any = None
+    outcomes: Sequence[str] = ()
+    written: str = ""
+    language: str = ""
 
     def __post_init__(self) -> None:
         self.tokens = [str(token) for token in self.tokens]
@@ -50,13 +59,7 @@ class Trace:
             raise TraceError(
                 f"`special` has {len(self.special)} entries for {len(self.tokens)} tokens."
             )
-        weights = self.attention
-        if isinstance(weights, torch.Tensor):
-            weights = weights.detach().float().cpu()
-        try:
-            weights = np.asarray(weights, dtype=np.float32)
-        except (TypeError, ValueError) as problem:
-            raise TraceError("Attention weights are a tensor or an array of numbers.") from problem
+        weights = as_array(self.attention, "Attention weights")
         if weights.ndim not in (2, 3, 4) or 0 in weights.shape:
             raise TraceError(
                 "Attention weights have the shape (tokens, tokens), with heads and layers in "
@@ -72,6 +75,8 @@ class Trace:
         sums = weights.sum(-1)  # (L, H, Lq), of the whole rows
         self.unread += max(len(self.tokens) - MAX_TOKENS, 0)
         self.tokens, self.special = self.tokens[:MAX_TOKENS], self.special[:MAX_TOKENS]
+        if self.output is not None:
+            self.check_output()
         self.query_tokens = self.query_tokens[:MAX_TOKENS]
         self.attention = weights[:, :, :MAX_TOKENS, :MAX_TOKENS]
         wrong = ~((self.attention >= 0) & (self.attention <= 1.001))  # NaN is neither
@@ -87,7 +92,8 @@ class Trace:
         self.notes = []  # what the reader of the picture should know besides
         if self.unread:
             self.notes.append(
-                f"Only the first {MAX_TOKENS} tokens are shown; {self.unread:,} more do not fit."
+                f"Only the first {len(self.tokens)} tokens are shown; "
+                f"{self.unread:,} more do not fit."
             )
         if len(uneven):
             layer, head, row = uneven[0]
@@ -96,6 +102,37 @@ class Trace:
                 f"The rows do not sum to one: “{name}” gives away {sums[layer, head, row]:.2f} "
                 "in all."
             )
+
+    def check_output(self) -> None:
+        """Make `output` an array of the rows that are shown."""
+        self.outcomes = [str(outcome) for outcome in self.outcomes]
+        output = as_array(self.output, "The output")
+        expected = (len(self.query_tokens), len(self.outcomes))
+        if output.shape != expected:
+            raise TraceError(
+                f"For {expected[0]} tokens and {expected[1]} outcomes the output has the shape "
+                f"{expected}; this one has {output.shape}."
+            )
+        sums = output.sum(-1)  # (Lq,)
+        wrong = ~((output >= 0).all(-1) & (np.abs(sums - 1) < 1e-2))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise TraceError(
+                "The output holds probabilities, which sum to one; those of "
+                f"“{self.query_tokens[row]}” sum to {sums[row]:.3g}. Was the softmax left out?"
+            )
+        self.output = output[:MAX_TOKENS]
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """The numbers of a tensor, wherever it is, or of anything that numpy reads."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().float().cpu()
+    try:
+        return np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as problem:
+        verb = "are" if name.endswith("s") else "is"
+        raise TraceError(f"{name} {verb} a tensor or an array of numbers.") from problem
 
 
 def clean(text: str) -> str:
@@ -106,78 +143,3 @@ def clean(text: str) -> str:
         for character in text
         if character.isspace() or unicodedata.category(character) != "Cc"
     ).strip()
-
-
-def bert_source(
-    tokenizer: Any, model: Any, attention: Callable[..., tuple[Any, Any]] | None = None
-) -> Source:
-    """A source that reads each sentence with a BERT of `transformers`.
-
-    Args:
-        tokenizer: the tokenizer that the model was trained with.
-        model: a `transformers.BertModel`.
-        attention: a function (query, key, value) -> (output, weights), of shapes (N, H, L, D) ->
-            (N, H, L, D) and (N, H, L, L), that takes the place of BERT's own in every layer.
-    """
-
-    def read(text: str) -> Trace:
-        encoded = tokenizer(
-            text,
-            truncation=True,
-            max_length=MAX_TOKENS,
-            return_special_tokens_mask=True,
-            return_tensors="pt",
-        )
-        special = encoded.pop("special_tokens_mask")[0].bool().tolist()
-        whole = tokenizer(text, verbose=False)["input_ids"]
-        with one_thread(), reading(model, attention), torch.inference_mode():
-            output = model(**encoded.to(model.device), output_attentions=True)
-        return Trace(
-            tokens=tokenizer.convert_ids_to_tokens(encoded["input_ids"][0]),
-            attention=torch.cat(output.attentions),  # (L, H, Lq, Lk)
-            special=special,
-            unread=len(whole) - len(special),
-        )
-
-    return read
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One sentence is too little to share: on a busy machine, threads wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def reading(model: Any, attention: Callable[..., Any] | None) -> Iterator[None]:
-    """Let a model of `transformers` attend with the given function, or else with its readable
-    one: the fused default returns no weights, and does not say so.  Dropout is off meanwhile."""
-    from transformers import AttentionInterface
-
-    def step(module: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
-        result = attention(query, key, value)  # type: ignore[misc]
-        if not (isinstance(result, tuple) and len(result) == 2):
-            raise TraceError(
-                "An attention function returns two things, (output, weights); "
-                f"this one returned {type(result).__name__}."
-            )
-        output, weights = result
-        return output.transpose(1, 2).contiguous(), weights  # (N, L, H, D)
-
-    before, training = model.config._attn_implementation, model.training
-    if training:
-        model.eval()
-    if attention is not None:
-        AttentionInterface.register("course", step)
-    model.set_attn_implementation("eager" if attention is None else "course")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
-        if training:
-            model.train()

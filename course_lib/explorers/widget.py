@@ -40,17 +40,20 @@ class Explorer(anywidget.AnyWidget):
     label = traitlets.Unicode("Your sentence").tag(sync=True)
     legend = traitlets.Dict().tag(sync=True)  # what the panel needs for every picture alike
     copy_id = traitlets.Unicode().tag(sync=True)
-    # Text and sequence: what was typed, and when.  The browser needs no echo of its own words.
+    # Text, options and sequence: what was typed and chosen, and when.  The browser needs no echo
+    # of its own words.
     request = traitlets.Dict().tag(sync=True, echo_update=False)
     status = traitlets.Dict().tag(sync=True)  # sequence, note, error: the answer in words
     picture = traitlets.Dict().tag(sync=True)  # the last good answer
     view = traitlets.Dict().tag(sync=True)  # what the reader chose to look at
 
-    def __init__(self, source: Source, text: str, **traits: Any) -> None:
+    def __init__(
+        self, source: Source, text: str, options: dict[str, Any] | None = None, **traits: Any
+    ) -> None:
         self.source = source
         super().__init__(
             copy_id=f"explorer-{uuid.uuid4().hex[:8]}",
-            request={"text": text, "sequence": 0},
+            request={"text": text, "options": options or {}, "sequence": 0},
             **traits,
         )
         self.read()
@@ -69,6 +72,10 @@ class Explorer(anywidget.AnyWidget):
         """The picture as HTML that needs neither script nor stylesheet."""
         raise NotImplementedError
 
+    def options(self) -> dict[str, Any]:
+        """What the source is told besides the sentence."""
+        return self.request.get("options", {})
+
     def read(self) -> None:
         """Answer the request; whatever goes wrong becomes a sentence in the widget."""
         text, sequence = clean(str(self.request["text"])), self.request["sequence"]
@@ -78,7 +85,7 @@ class Explorer(anywidget.AnyWidget):
             note = "Type a sentence to see what the model does with it."
         else:
             try:
-                trace = self.source(text)
+                trace = self.source(text, **self.options())
                 if not isinstance(trace, Trace):
                     raise TraceError(f"A source returns a Trace, not a {type(trace).__name__}.")
                 note = " ".join(trace.notes)

@@ -1,0 +1,170 @@
+"""The output explorer: a text written word by word, and what else each word could have been."""
+
+import html
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import traitlets
+
+from course_lib import figures
+from course_lib.explorers.heatmap import PALETTE, AttentionExplorer, ink, percent
+from course_lib.explorers.trace import Source, Trace, TraceError
+
+LIKELIEST = 10  # how many words each step lists
+
+
+def output_explorer(
+    source: Source,
+    text: str = "The black cat sleeps.",
+    temperature: float = 0.0,
+    seed: int = 0,
+    step: int = 1,
+    layer: int | None = None,
+    head: int = 0,
+) -> "OutputExplorer":
+    """A sentence box over what the source writes: its words, their rivals, where it looked.
+
+    Args:
+        source: a callable from a sentence, `temperature` and `seed` to a `Trace` with an `output`;
+            `translator_source` makes one of a translator.
+        text: the sentence to begin with.
+        temperature: 0 for the likeliest word each time; above, words are drawn, up to 2.
+        seed: of the draw; "Draw again" takes the next one.
+        step: which step to show first, counted from 1.
+        layer: whose attention to show first, counted from 1; the last unless given.
+        head: of which head, counted from 1; 0 is the mean of the heads.
+    """
+    explorer = OutputExplorer(
+        source,
+        text,
+        options={"temperature": temperature, "seed": seed},
+        view={"step": step, "layer": layer or 1, "head": head},
+    )
+    if layer is None:
+        explorer.view = {**explorer.view, "layer": explorer.picture.get("layers", 1)}
+    return explorer
+
+
+class OutputExplorer(AttentionExplorer):
+    """The words written, for one of them the bars of the likeliest, and the attention of all."""
+
+    kind = traitlets.Unicode("output").tag(sync=True)
+    words: ClassVar[dict[str, Any]] = {
+        "hint": "Each row shows where the model looked, in percent, when it chose the word on "
+        "the left.",
+        "reading": "When the model chose “{query}”, “{token}” had {percent} percent of its "
+        "attention.",
+        "greedy": "At step {number} the model wrote “{word}”, {share} percent sure, while it "
+        "looked at “{token}”, {percent} percent.",
+        "drawn": "At step {number} the model drew “{word}”, which had a chance of {share} percent, "
+        "while it looked at “{token}”, {percent} percent.",
+        "rivals": "What could have stood at step {number}, in percent",
+        "others": "{count} others",
+        "marks": {"greedy": "written", "drawn": "drawn"},
+    }
+
+    def draw(self, trace: Trace) -> dict[str, Any]:
+        if trace.output is None:
+            raise TraceError(
+                "The Trace of this source has no output. Give it `output`, the probabilities of "
+                "each step, and `outcomes`, the words that they are about."
+            )
+        temperature, seed = self.options()["temperature"], self.options()["seed"]
+        places = {word: place for place, word in enumerate(trace.outcomes)}
+        if unheard := [word for word in trace.query_tokens if word not in places]:
+            raise TraceError(f"“{unheard[0]}” was written, but is not among the outcomes.")
+        pairs = zip(trace.output, trace.query_tokens, strict=True)
+        return super().draw(trace) | {
+            "written": trace.written,
+            "language": trace.language,
+            "manner": "drawn" if temperature else "greedy",
+            "explanation": explain(temperature, seed),
+            "steps": [rivals(row, places[word], trace.outcomes) for row, word in pairs],
+        }
+
+    def step(self) -> int:
+        """The index of the step to show."""
+        return min(max(self.view["step"], 1), len(self.picture["steps"])) - 1
+
+    def step_sentence(self) -> str:
+        """The step in words, the same as in explorer.js."""
+        index = self.step()
+        step, row = self.picture["steps"][index], self.plane()[index]
+        return self.words[self.picture["manner"]].format(
+            number=index + 1,
+            word=self.picture["queries"][index],
+            share=whole(step["shares"][step["chosen"]]),
+            token=self.picture["tokens"][row.argmax()],
+            percent=percent(row.max()),
+        )
+
+    def sentence(self) -> str:
+        if not self.picture:
+            return super().sentence()
+        written = f"“{self.picture['written']}”" if self.picture["written"] else "no word"
+        steps = f"{len(self.picture['steps'])} steps"
+        return f"“{self.picture['text']}” became {written} in {steps}. {self.step_sentence()}"
+
+    def table(self) -> str:
+        step, language = self.picture["steps"][self.step()], html.escape(self.picture["language"])
+        caption = self.words["rivals"].format(number=self.step() + 1)
+        mark = self.words["marks"][self.picture["manner"]]
+        rows = "".join(
+            f'<tr><th scope="row" lang="{language}">{html.escape(word)}</th>{cell(share)}'
+            f"<td>{mark if place == step['chosen'] else ''}</td></tr>"
+            for place, (word, share) in enumerate(zip(step["words"], step["shares"], strict=True))
+        )
+        if step["others"]:
+            name = self.words["others"].format(count=f"{step['others']:,}")
+            rows += f'<tr><th scope="row">{name}</th>{cell(step["rest"])}<td></td></tr>'
+        return (
+            f'<p lang="{language}">{html.escape(self.picture["written"])}</p>'
+            f"<p>{html.escape(self.picture['explanation'])}</p>"
+            f"<p>{html.escape(self.step_sentence())}</p>"
+            f"<table><caption>{caption}</caption>{rows}</table>" + super().table()
+        )
+
+
+def explain(temperature: float, seed: int) -> str:
+    """How the words were chosen, in a line."""
+    if temperature == 0:
+        return (
+            "Temperature 0: the model writes the likeliest word each time. Above 0 it draws; the "
+            "higher, the more often an unlikely word."
+        )
+    return (
+        f"Temperature {temperature:g}: each word is drawn with the chance that its bar shows. "
+        f"The same seed, now {seed}, draws the same words again."
+    )
+
+
+def rivals(row: np.ndarray, chosen: int, outcomes: Sequence[str]) -> dict[str, Any]:
+    """The likeliest words of one step (V,), and the chosen one should it not be among them."""
+    order = np.argsort(-row, kind="stable")[:LIKELIEST].tolist()
+    order += [chosen] if chosen not in order else []
+    return {
+        "words": [outcomes[place] for place in order],
+        "shares": [round(float(row[place]), 4) for place in order],
+        "chosen": order.index(chosen),
+        "others": len(outcomes) - len(order),
+        "rest": round(max(1 - float(row[order].sum()), 0), 4),
+    }
+
+
+def whole(share: float) -> str:
+    """A share of 0 to 1 in whole percent, for a sentence."""
+    return str(figures.percent(share)) if figures.percent(share) else "less than 1"
+
+
+def tenths(share: float) -> str:
+    """A share of 0 to 1 in percent, to a tenth, for a table."""
+    tenth = int(share * 1000 + 0.5)
+    return f"{tenth / 10:.1f}" if tenth else "<0.1"
+
+
+def cell(share: float) -> str:
+    """A share as a cell of a table, darker = more."""
+    level = int(share * 255)
+    style = f"background-color:{PALETTE[level]};color:{ink(level)}"
+    return f'<td style="{style}">{html.escape(tenths(share))}</td>'
