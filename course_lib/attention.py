@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 def padding_mask(token_ids: Tensor, pad_idx: int) -> Tensor:
     """Hide the padding: (N, Lk) token ids -> (N, 1, 1, Lk), True where a real token stands."""
-    return (token_ids != pad_idx)[:, None, None, :]
+    return (token_ids != pad_idx)[..., None, None, :]
 
 
 def causal_mask(length: int, past: int = 0, device: torch.device | str | None = None) -> Tensor:
@@ -98,9 +98,8 @@ def merge_heads(x: Tensor) -> Tensor:
 class KeyValueCache:
     """The keys and values of the tokens read so far, so that none is computed twice.
 
-    One cache serves one attention layer while it generates one batch of sequences.  Its storage
-    doubles when it is full, so that a token costs the same however many came before.  That is
-    not recorded for gradients: decode under `torch.no_grad()` from the first token to the last.
+    One cache serves one attention layer while one batch is written, under `torch.no_grad()`.  Its
+    storage doubles when it is full, so that a token costs the same however many came before.
     """
 
     def __init__(self) -> None:
@@ -118,25 +117,24 @@ class KeyValueCache:
         if new.requires_grad:
             raise RuntimeError("A KeyValueCache keeps no gradients: decode under torch.no_grad().")
         store = new[..., :0, :] if self._store is None else self._store
-        if (store[..., :0, :].shape, store.dtype) != (new[..., :0, :].shape, new.dtype):
+        if len({(x.shape[:3], x.size(-1), x.dtype) for x in (store, new)}) > 1:
             raise ValueError(
                 f"The cache holds tokens like {tuple(store[0, ..., :1, :].shape)}, {store.dtype}; "
                 f"these are {tuple(keys.shape)}, {new.dtype}. Start each batch with a new one."
             )
-        start, self.length = self.length, self.length + keys.size(-2)
-        if store.size(-2) < self.length:
-            larger = new.new_empty(*new.shape[:-2], 2 * self.length, new.size(-1))
-            larger[..., :start, :] = store[..., :start, :]
-            store = larger
-        store[..., start : self.length, :] = new
-        self._store = store
+        length = self.length + keys.size(-2)
+        if store.size(-2) < length:
+            store = F.pad(store, (0, 0, 0, max(self.length, keys.size(-2))))
+        store[..., self.length : length, :] = new
+        self._store, self.length = store, length
         return self.read()
 
     def read(self) -> tuple[Tensor, Tensor]:
         """The keys and values of all tokens so far (N, H, length, D)."""
         if self._store is None:
-            raise ValueError("The cache is empty: the first call needs keys and values.")
-        return tuple(self._store[..., : self.length, :])
+            raise ValueError("There are no keys and values: none are given, and no cache has any.")
+        keys, values = self._store.narrow(-2, 0, self.length).unbind()
+        return keys, values
 
     def select(self, rows: Tensor) -> None:
         """Go on with these sequences of the batch, (M,) indices, in this order."""
@@ -186,8 +184,8 @@ class SelfAttention(nn.Module):
         the new tokens only, None if there are none, and the query attends to all it holds.
         """
         query = split_heads(self.queries(query), self.heads)  # (N, H, Lq, D)
-        if cache is not None and keys is None:
-            key, value = cache.read()  # (N, H, Lk, D) each
+        if keys is None:
+            key, value = (cache or KeyValueCache()).read()  # (N, H, Lk, D) each
         else:
             key = split_heads(self.keys(keys), self.heads)  # (N, H, Lk, D)
             value = split_heads(self.values(values), self.heads)  # (N, H, Lk, D)

@@ -63,7 +63,8 @@ class TransformerBlock(nn.Module):
         """value, key (N, Lk, E) and query (N, Lq, E) -> (N, Lq, E).
 
         With `return_weights` also the attention weights (N, H, Lq, Lk).  `cache`, and value and
-        key of None, are as in `SelfAttention`.
+        key of None, are as in `SelfAttention`.  Pre-norm applies to the query, and to value and
+        key where they are the query itself; a source comes from its encoder normalised.
         """
         if self.pre_norm:
             asking = self.norm1(query)
@@ -127,3 +128,10 @@ class DecoderBlock(nn.Module):
             enc_src, enc_src, x, src_mask, return_weights=return_weights, cache=caches[1]
         )
         return (x[0], own, x[1]) if return_weights else x
+
+
+def final_norm(embed_size: int, **block: Any) -> nn.Module:
+    """What closes a stack of blocks: one more norm with pre-norm, which leaves their sum as it is."""
+    if block.get("pre_norm"):
+        return nn.LayerNorm(embed_size, eps=block.get("norm_eps", 1e-5))
+    return nn.Identity()

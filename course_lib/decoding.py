@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.attention import KeyValueCache, causal_mask
 from course_lib.language_model import LanguageModel
-from course_lib.transformer import Transformer
+from course_lib.transformer import Decoder, Encoder, Transformer
 
 
 class Continuation:
@@ -27,30 +27,36 @@ class Continuation:
             step reads the whole text again: the same logits for more work.
 
     Raises:
-        TypeError: a `Transformer` without sources, or a `LanguageModel` with them.
+        TypeError: a `Transformer` without sources, a `LanguageModel` with them, or another model.
+        ValueError: dropout is on, so that each step would be read with other numbers missing.
     """
 
     @torch.inference_mode()
     def __init__(
         self, model: Transformer | LanguageModel, src: Tensor | None = None, *, cache: bool = True
     ) -> None:
-        if isinstance(model, Transformer) == (src is None):
+        if not isinstance(model, LanguageModel if src is None else Transformer):
             raise TypeError("A Transformer needs sources, src; a LanguageModel takes none.")
+        if any(isinstance(x, nn.Dropout) and x.training and x.p > 0 for x in model.modules()):
+            raise ValueError("Dropout is on and would spoil the text: call model.eval() first.")
         self.model, self.cache = model, cache
-        self.text: Tensor | None = None  # without a cache, all tokens so far (N, L)
-        self.caches: list[tuple[KeyValueCache, ...]] = []  # for each layer
-        self.enc_src = self.src_mask = None
+        self.stack: Decoder | Encoder
+        self.length = 0  # tokens read so far
+        self.text: Tensor | None = None  # without a cache, all of them (N, L)
+        self.caches: list[tuple[KeyValueCache, ...]] = []  # with one, those of each layer
+        self.enc_src: Tensor | None = None
+        self.src_mask: Tensor | None = None
         if isinstance(model, Transformer):
-            src = src.to(model.device)  # type: ignore[union-attr]
-            self.src_mask = model.make_src_mask(src)  # (N, 1, 1, Ls)
-            self.enc_src = model.encoder(src, self.src_mask)  # (N, Ls, E)
-            self.src_mask = None if self.src_mask.all() else self.src_mask
-        if not cache:
-            return
-        if isinstance(model, Transformer):
-            self.caches = [(KeyValueCache(), KeyValueCache()) for _ in model.decoder.layers]
+            self.stack, self.pad_idx = model.decoder, model.trg_pad_idx
+            mask = model.make_src_mask(src)  # type: ignore[arg-type]  # (N, 1, 1, Ls)
+            self.enc_src = model.encoder(src, mask)  # (N, Ls, E)
+            self.src_mask = None if mask.all() else mask
+            if cache:
+                self.caches = [(KeyValueCache(), KeyValueCache()) for _ in self.stack.layers]
         else:
-            self.caches = [(KeyValueCache(),) for _ in model.stack.layers]
+            self.stack, self.pad_idx = model.stack, model.pad_idx
+            if cache:
+                self.caches = [(KeyValueCache(),) for _ in self.stack.layers]
 
     @torch.inference_mode()
     def __call__(self, tokens: Tensor) -> Tensor:
@@ -58,17 +64,17 @@ class Continuation:
         tokens = tokens.to(self.model.device)
         if not self.cache:
             self.text = tokens = tokens if self.text is None else torch.cat([self.text, tokens], 1)
-        past = self.caches[0][0].length if self.caches else 0
-        alone = tokens.size(1) == 1  # nothing to hide
-        mask = None if alone else causal_mask(tokens.size(1), past, self.model.device)
+        past = self.length if self.cache else 0
+        mask = None
+        if tokens.size(1) > 1:  # a token on its own has nothing to hide
+            mask = causal_mask(tokens.size(1), past, self.model.device)
         if isinstance(self.model, Transformer):
-            logits = self.model.decoder(
-                tokens, self.enc_src, self.src_mask, mask, caches=self.caches
-            )
+            logits = self.stack(tokens, self.enc_src, self.src_mask, mask, caches=self.caches)
             self.enc_src = None if self.cache else self.enc_src  # the cache has what it needs
         else:
             own = [cache for (cache,) in self.caches]
-            logits = self.model.fc_out(self.model.stack(tokens, mask, caches=own))
+            logits = self.model.fc_out(self.stack(tokens, mask, caches=own))
+        self.length = past + tokens.size(1)
         return logits[:, -1]
 
     @torch.inference_mode()
@@ -94,6 +100,10 @@ def greedy(
 
     Returns:
         For each text what follows the prompt, without the end token.
+
+    Raises:
+        ValueError: the prompts hold padding or nothing, there are not as many as sources, prompt
+            and text together are too long for the model, or the continuation is not a new one.
     """
     return _write(continuation, prompt, end_idx, max_length, lambda logits: logits.argmax(dim=-1))
 
@@ -113,7 +123,8 @@ def sample(
 
     def draw(logits: Tensor) -> Tensor:
         shares = probabilities(logits, temperature, top_k, top_p)  # (N, V)
-        return torch.multinomial(shares, 1, generator=generator)[:, 0]
+        # On the CPU, where a seed draws the same whatever the model runs on.
+        return torch.multinomial(shares.cpu(), 1, generator=generator)[:, 0]
 
     return _write(continuation, prompt, end_idx, max_length, draw)
 
@@ -132,11 +143,16 @@ def probabilities(
     Raises:
         ValueError: a temperature below 0, `top_k` below 1, or `top_p` outside of (0, 1].
     """
-    if temperature < 0 or (top_k is not None and top_k < 1) or not 0 < (top_p or 1) <= 1:
+    if (
+        temperature < 0
+        or (top_k is not None and top_k < 1)
+        or (top_p is not None and not 0 < top_p <= 1)
+    ):
         raise ValueError(
             "temperature is at least 0, top_k at least 1, top_p above 0 and at most 1; "
             f"these are {temperature}, {top_k} and {top_p}."
         )
+    logits = logits.float()  # shares in half precision would not sum to one
     if temperature == 0:
         return torch.zeros_like(logits).scatter(-1, logits.argmax(dim=-1, keepdim=True), 1.0)
     ranked, order = (logits / temperature).softmax(dim=-1).sort(dim=-1, descending=True)
@@ -158,15 +174,44 @@ def _write(
     choose: Callable[[Tensor], Tensor],
 ) -> list[list[int]]:
     """Continue until every text has ended; `choose` maps logits (N, V) to tokens (N,)."""
+    _check(continuation, prompt, max_length)
     written: list[Tensor] = []
-    ended = torch.zeros(len(prompt), dtype=torch.bool, device=continuation.model.device)
+    ended = torch.zeros(len(prompt), dtype=torch.bool)
     tokens = prompt
     while len(written) < max_length and not ended.all():
-        tokens = choose(continuation(tokens))[:, None]  # (N, 1)
-        ended |= tokens[:, 0] == end_idx
-        written.append(tokens)
-    texts = torch.cat(written, dim=1).tolist() if written else [[] for _ in prompt]
+        chosen = choose(continuation(tokens)).cpu()  # (N,)
+        ended |= chosen == end_idx
+        written.append(chosen)
+        tokens = chosen[:, None]  # (N, 1)
+    texts = torch.stack(written, dim=1).tolist() if written else [[] for _ in prompt]
     return [text[: text.index(end_idx)] if end_idx in text else text for text in texts]
+
+
+def _check(continuation: Continuation, prompt: Tensor, max_length: int) -> None:
+    """Refuse, before any work is done, what would be decoded wrongly or break off."""
+    if continuation.length:
+        raise ValueError("This continuation has been written on: begin each text with a new one.")
+    if prompt.dim() != 2 or prompt.size(1) == 0:
+        raise ValueError(
+            f"A prompt has the shape (N, L), with at least one token, not {tuple(prompt.shape)}."
+        )
+    if (prompt == continuation.pad_idx).any():
+        raise ValueError(
+            f"A prompt may not hold padding (id {continuation.pad_idx}): "
+            "continue prompts of different lengths in batches of their own."
+        )
+    if continuation.enc_src is not None and len(continuation.enc_src) != len(prompt):
+        raise ValueError(
+            f"Each source needs a prompt: {len(continuation.enc_src)} sources, {len(prompt)} "
+            "prompts."
+        )
+    longest = prompt.size(1) + max_length - 1  # the last token is written, but never read
+    if longest > continuation.stack.embedding.max_length:
+        raise ValueError(
+            f"A prompt of {prompt.size(1)} and {max_length} tokens after it do not fit into the "
+            f"{continuation.stack.embedding.max_length} positions of this model: choose a smaller "
+            "max_length here, or build the model with a larger one."
+        )
 
 
 class Draft(NamedTuple):
@@ -191,55 +236,62 @@ def beam_search(
     Args:
         prompt, end_idx, max_length: as for `greedy`.
         beams: B, how many drafts of each text are carried on.
-        length_penalty: α of ((5 + length) / 6)^α, which log-probabilities are divided by; 0 for
-            none.  Without it the shortest texts win (Wu et al. 2016, arXiv:1609.08144, eq. 14).
+        length_penalty: α of ((5 + length) / 6)^α, which log-probabilities are divided by; the
+            length counts the end token.  With 0, no penalty, short texts win, as each token costs
+            probability (Wu et al. 2016, arXiv:1609.08144, eq. 14).
 
     Returns:
         For each text at most B drafts, the best first.  Where none ended in `max_length` tokens,
         they are unfinished.
+
+    Raises:
+        ValueError: as for `greedy`, or `beams` below 1, or `length_penalty` below 0.
     """
+    if beams < 1 or length_penalty < 0:
+        raise ValueError(
+            f"beams is at least 1, length_penalty at least 0; these are {beams}, {length_penalty}."
+        )
+    _check(continuation, prompt, max_length)
 
     def score(total: float, length: int) -> float:
         return total / ((5 + length) / 6) ** length_penalty
 
+    # B rows for each text.  All but the first start with probability 0, as they say the same.
+    first = torch.arange(len(prompt), device=continuation.model.device)[:, None] * beams  # (N, 1)
+    continuation.select(torch.arange(len(prompt)).repeat_interleave(beams))
+    tokens = prompt.repeat_interleave(beams, dim=0)  # (N * B, L)
+    drafts = first.new_empty(len(prompt), beams, 0)  # tokens so far, (N, B, length)
+    totals = torch.full(drafts.shape[:2], -torch.inf, device=first.device)  # log-probabilities
+    totals[:, 0] = 0
     finished: list[list[Draft]] = [[] for _ in prompt]
-    drafts: list[list[list[int]]] = [[[]] for _ in prompt]  # one empty draft of each text
-    totals = torch.zeros(len(prompt), 1, device=continuation.model.device)  # log-probabilities
-    tokens = prompt
     for length in range(1, max_length + 1):
-        steps = continuation(tokens).log_softmax(dim=-1).unflatten(0, totals.shape)  # (N, B, V)
-        # Each draft can end in one way only, so that among 2 B at least B go on.
-        race = (totals[:, :, None] + steps).flatten(1)  # (N, B * V)
-        best, places = race.topk(min(2 * beams, race.size(1)))  # (N, 2 B) each
-        kept: list[list[tuple[float, int, int]]] = [[] for _ in prompt]
-        for text, candidates in enumerate(zip(best.tolist(), places.tolist(), strict=True)):
-            for rank, (total, place) in enumerate(zip(*candidates, strict=True)):
-                origin, word = divmod(place, steps.size(-1))
-                if word != end_idx:
-                    kept[text].append((total, origin, word))
-                elif rank < beams:
-                    finished[text].append(Draft(drafts[text][origin], score(total, length)))
-            finished[text] = sorted(finished[text], key=lambda draft: -draft.score)[:beams]
-        kept = [candidates[:beams] for candidates in kept]
-        drafts = [
-            [drafts[text][origin] + [word] for _, origin, word in candidates]
-            for text, candidates in enumerate(kept)
-        ]
-        # A draft only loses probability, and this is the mildest penalty ahead of it.
+        steps = continuation(tokens).log_softmax(dim=-1).unflatten(0, (-1, beams))  # (N, B, V)
+        race = totals[:, :, None] + steps  # (N, B, V)
+        # A draft can end in one way only, so of the best 2 B continuations at least B go on.
+        totals, places = race.flatten(1).topk(2 * beams)  # (N, 2 B)
+        origins, words = places // race.size(-1), places % race.size(-1)  # (N, 2 B)
+        ends = words == end_idx
+        for text, rank in (ends & totals.isfinite())[:, :beams].nonzero().tolist():
+            draft = drafts[text, origins[text, rank]].tolist()
+            finished[text].append(Draft(draft, score(totals[text, rank].item(), length)))
+        finished = [sorted(done, key=lambda x: x.score, reverse=True)[:beams] for done in finished]
+        totals, ranks = totals.masked_fill(ends, -torch.inf).topk(beams)  # (N, B)
+        origins, words = origins.gather(1, ranks), words.gather(1, ranks)  # (N, B)
+        drafts = torch.cat([drafts.take_along_dim(origins[..., None], 1), words[..., None]], dim=2)
+        # A draft only loses probability, and the longest text has the mildest penalty.
         if all(
-            len(done) == beams and score(going_on[0][0], max_length) <= done[-1].score
-            for done, going_on in zip(finished, kept, strict=True)
+            len(done) == beams and score(total, max_length) <= done[-1].score
+            for done, total in zip(finished, totals[:, 0].tolist(), strict=True)
         ):
             break
-        width = totals.size(1)
-        rows = [
-            text * width + origin for text, going_on in enumerate(kept) for _, origin, _ in going_on
-        ]
-        continuation.select(torch.tensor(rows))
-        totals = totals.new_tensor([[total for total, _, _ in going_on] for going_on in kept])
-        tokens = torch.tensor([[word] for going_on in kept for _, _, word in going_on])
+        continuation.select((first + origins).flatten())
+        tokens = words.flatten()[:, None]  # (N * B, 1)
     for text, done in enumerate(finished):
         if not done:
-            pairs = zip(drafts[text], totals[text].tolist(), strict=True)
-            finished[text] = [Draft(draft, score(total, max_length)) for draft, total in pairs]
+            pairs = zip(drafts[text].tolist(), totals[text].tolist(), strict=True)
+            finished[text] = [
+                Draft(draft, score(total, max_length))
+                for draft, total in pairs
+                if total > -torch.inf
+            ]
     return finished

@@ -16,11 +16,11 @@ def sinusoidal_positions(length: int, embed_size: int) -> Tensor:
 
     Number 2i of position p is sin(p / 10000^(2i/E)), and number 2i + 1 its cosine.
     """
-    position = torch.arange(length)[:, None]  # (length, 1)
+    position = torch.arange(length, dtype=torch.float64)[:, None]  # (length, 1)
     pair = torch.arange(0, embed_size, 2)  # (E / 2,), rounded up
     angles = position * torch.exp(-math.log(10_000) * pair / embed_size)  # (length, E / 2)
     waves = torch.stack([angles.sin(), angles.cos()], dim=-1)  # (length, E / 2, 2)
-    return waves.flatten(1)[:, :embed_size]
+    return waves.flatten(1)[:, :embed_size].float()
 
 
 class Embedding(nn.Module):
@@ -55,13 +55,30 @@ class Embedding(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, past: int = 0) -> Tensor:
-        """(N, L) token ids -> (N, L, E); `past` tokens stand before them, in a cache."""
-        if past + tokens.size(1) > self.max_length:
+        """(N, L) token ids -> (N, L, E); `past` tokens stand before them, in a cache.
+
+        Raises:
+            ValueError: ids of another shape or outside of the vocabulary, or too many of them.
+        """
+        if tokens.dim() != 2:
             raise ValueError(
-                f"{past + tokens.size(1)} tokens are more than the {self.max_length} positions "
-                "of this model: shorten the sentence, or build the model with a larger max_length."
+                f"Token ids have the shape (N, L), these {tuple(tokens.shape)}: "
+                "a single sentence is a batch of one, tokens[None]."
             )
-        x = self.words(tokens) * math.sqrt(self.embed_size)  # (N, L, E)
+        end = past + tokens.size(1)
+        if end > self.max_length:
+            raise ValueError(
+                f"{end} tokens are more than the {self.max_length} positions of this model: "
+                "shorten the sentence, or build the model with a larger max_length."
+            )
+        try:
+            words = self.words(tokens.to(self.words.weight.device))  # (N, L, E)
+        except IndexError:
+            raise ValueError(
+                f"Token ids are 0 to {self.words.num_embeddings - 1} here, and these go from "
+                f"{tokens.min()} to {tokens.max()}: were they made with another vocabulary?"
+            ) from None
+        x = words * math.sqrt(self.embed_size)
         if self.positions is not None:
-            x = x + self.positions[past : past + tokens.size(1)]
+            x = x + self.positions[past:end]
         return self.dropout(x)

@@ -38,13 +38,13 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.pad_idx = pad_idx
         # An encoder's stack becomes a decoder by its mask alone.
-        self.stack = Encoder(
-            vocab_size, embed_size, num_layers, heads, device,
-            forward_expansion, dropout, max_length, **options,
-        )  # fmt: skip
-        self.fc_out = nn.Linear(embed_size, vocab_size).to(self.stack.embedding.words.weight.device)
+        options.update(forward_expansion=forward_expansion, dropout=dropout)
+        options.update(device=device, max_length=max_length)
+        self.stack = Encoder(vocab_size, embed_size, num_layers, heads, **options)
+        words = self.stack.embedding.words.weight
+        self.fc_out = nn.Linear(embed_size, vocab_size).to(words.device)
         if tied:
-            self.fc_out.weight = self.stack.embedding.words.weight
+            self.fc_out.weight = words
 
     @property
     def device(self) -> torch.device:
@@ -53,14 +53,13 @@ class LanguageModel(nn.Module):
 
     def make_mask(self, tokens: Tensor) -> Tensor:
         """(N, L) token ids -> (N, 1, L, L): hide the padding and the future."""
-        mask = padding_mask(tokens, self.pad_idx) & causal_mask(tokens.size(1))
-        return mask.to(self.device)
+        future = causal_mask(tokens.size(-1), device=tokens.device)
+        return (padding_mask(tokens, self.pad_idx) & future).to(self.device)
 
     def forward(self, tokens: Tensor, *, return_weights: bool = False) -> Any:
         """Token ids (N, L) -> logits (N, L, V), with `return_weights` also (layers, N, H, L, L).
 
         Logits t are about token t + 1.
         """
-        tokens = tokens.to(self.device)
         x = self.stack(tokens, self.make_mask(tokens), return_weights=return_weights)
         return (self.fc_out(x[0]), x[1]) if return_weights else self.fc_out(x)

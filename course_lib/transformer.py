@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.attention import KeyValueCache, causal_mask, padding_mask
-from course_lib.blocks import DecoderBlock, TransformerBlock
+from course_lib.blocks import DecoderBlock, TransformerBlock, final_norm
 from course_lib.embedding import Embedding
 
 
@@ -49,8 +49,8 @@ class Encoder(nn.Module):
             TransformerBlock(embed_size, heads, dropout, forward_expansion, **block)
             for _ in range(num_layers)
         )
-        self.norm = nn.LayerNorm(embed_size) if block.get("pre_norm") else nn.Identity()
-        self.to(device or best_device())
+        self.norm = final_norm(embed_size, **block)
+        self.to(best_device() if device is None else device)
 
     def forward(
         self,
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         """
         x = self.embedding(tokens, caches[0].length if caches else 0)  # (N, L, E)
         weights = []
-        for layer, cache in zip(self.layers, caches or repeat(None), strict=False):
+        for layer, cache in zip(self.layers, caches or repeat(None, len(self.layers)), strict=True):
             x = layer(x, x, x, mask, return_weights=return_weights, cache=cache)
             if return_weights:
                 x, of_layer = x
@@ -101,9 +101,9 @@ class Decoder(nn.Module):
             DecoderBlock(embed_size, heads, dropout, forward_expansion, **block)
             for _ in range(num_layers)
         )
-        self.norm = nn.LayerNorm(embed_size) if block.get("pre_norm") else nn.Identity()
+        self.norm = final_norm(embed_size, **block)
         self.fc_out = nn.Linear(embed_size, vocab_size)
-        self.to(device or best_device())
+        self.to(best_device() if device is None else device)
 
     def forward(
         self,
@@ -119,7 +119,8 @@ class Decoder(nn.Module):
         self-attention (layers, N, H, Lt, Lt) and of cross-attention (layers, N, H, Lt, Ls)."""
         x = self.embedding(trg, caches[0][0].length if caches else 0)  # (N, Lt, E)
         weights = []
-        for layer, pair in zip(self.layers, caches or repeat((None, None)), strict=False):
+        pairs = caches or repeat((None, None), len(self.layers))
+        for layer, pair in zip(self.layers, pairs, strict=True):
             x = layer(x, enc_src, src_mask, trg_mask, return_weights=return_weights, caches=pair)
             if return_weights:
                 x, *of_layer = x
@@ -164,14 +165,10 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.src_pad_idx, self.trg_pad_idx = src_pad_idx, trg_pad_idx
-        self.encoder = Encoder(
-            src_vocab_size, embed_size, num_layers, heads, device,
-            forward_expansion, dropout, max_length, **options,
-        )  # fmt: skip
-        self.decoder = Decoder(
-            trg_vocab_size, embed_size, num_layers, heads,
-            forward_expansion, dropout, device, max_length, **options,
-        )  # fmt: skip
+        options.update(forward_expansion=forward_expansion, dropout=dropout)
+        options.update(device=device, max_length=max_length)
+        self.encoder = Encoder(src_vocab_size, embed_size, num_layers, heads, **options)
+        self.decoder = Decoder(trg_vocab_size, embed_size, num_layers, heads, **options)
         if tied:
             self.decoder.fc_out.weight = self.decoder.embedding.words.weight
 
@@ -186,7 +183,7 @@ class Transformer(nn.Module):
 
     def make_trg_mask(self, trg: Tensor) -> Tensor:
         """(N, Lt) token ids -> (N, 1, Lt, Lt): hide the padding and the future."""
-        future = causal_mask(trg.size(1), device=trg.device)
+        future = causal_mask(trg.size(-1), device=trg.device)
         return (padding_mask(trg, self.trg_pad_idx) & future).to(self.device)
 
     def forward(self, src: Tensor, trg: Tensor, *, return_weights: bool = False) -> Any:
@@ -194,7 +191,6 @@ class Transformer(nn.Module):
 
         Logits t are about token t + 1 of the target.
         """
-        src, trg = src.to(self.device), trg.to(self.device)
         src_mask, trg_mask = self.make_src_mask(src), self.make_trg_mask(trg)
         if not return_weights:
             return self.decoder(trg, self.encoder(src, src_mask), src_mask, trg_mask)
