@@ -58,8 +58,8 @@ positions = Exercise(
 
 @positions.misconception
 def sine_everywhere(length, embed_size):
-    """Every number is a sine, so each wave stands there twice. The cosine is missing: with sine
-    and cosine together, a shift by k places is the same rotation wherever it starts.
+    """Every number is a sine, so each wave stands there twice. At its crests a sine hardly moves
+    and cannot tell neighbours apart; the cosine moves fastest just there, and it is missing.
 
     the odd columns, 1, 3, 5, ... Which function do they take of the pair's angle?
     """
@@ -424,8 +424,8 @@ def no_residual_around_feed_forward(x, attention, norm1, feed_forward, norm2):
 
 @block.misconception
 def no_residuals(x, attention, norm1, feed_forward, norm2):
-    """There are no residual sums: each part replaces the tokens by what it computes. Stacked
-    six times, such blocks hardly learn, because nothing goes straight from bottom to top.
+    """There are no residual sums: each part replaces the tokens by what it computes. A
+    stack of such blocks is hard to train, because nothing goes straight from bottom to top.
 
     the inputs of norm1 and norm2. Each should be what went into the part plus what came out.
     """
@@ -730,6 +730,16 @@ def labels_without_end(trg):
 
 
 @teacher_forcing.misconception
+def only_the_last_as_label(trg):
+    """The input is right, but of the labels only the last column is left. The decoder predicts at
+    every step at once: after the start the first word, after that the second, and so on.
+
+    how many tokens a row of labels has: as many as a row of the input.
+    """
+    return trg[:, :-1], trg[:, -1:]
+
+
+@teacher_forcing.misconception
 def labels_padded(trg):
     """This would work: the whole target goes in, and the labels are filled up with padding, which
     the loss leaves out. But the last step is then computed in vain for every sentence. Here both
@@ -842,8 +852,12 @@ def _with_gradient(attempt: Answer, probe: Probe) -> dict[str, Tensor]:
             "calls loss.backward(), and a plain number has no gradient."
         )
     seen = named(loss, "loss")["loss"]
-    one = seen.reshape(()) if seen.numel() == 1 else seen
-    return {"loss": one, "gradient": torch.tensor(loss.requires_grad)}
+    if seen.numel() != 1:
+        raise Verdict(
+            f"Your function returned {seen.numel()} numbers, of shape {tuple(seen.shape)}. Training "
+            "needs a single one to go down: the mean over all real tokens of the batch."
+        )
+    return {"loss": seen.reshape(()), "gradient": torch.tensor(loss.requires_grad)}
 
 
 loss = Exercise(
@@ -872,6 +886,7 @@ loss = Exercise(
             "labels": torch.tensor([[3, 1, 2], [2, 0, 0]]),
             "pad_idx": 0,
         },
+        # A batch of nothing but padding has no mean, and no probe asks for it.
         {  # another id of padding, and 0 is a word
             "logits": torch.tensor(
                 [
@@ -965,16 +980,6 @@ def summed(logits, labels, pad_idx):
 
 
 @loss.misconception
-def not_reduced(logits, labels, pad_idx):
-    """You return a loss for each token, and those of padding are rightly 0. But training needs a
-    single number to go down, the mean over the real tokens.
-
-    the last step: the sum, and what it is divided by.
-    """
-    return F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=pad_idx, reduction="none")
-
-
-@loss.misconception
 def softmax_first(logits, labels, pad_idx):
     """There are two softmaxes: F.cross_entropy does one by itself, on the raw logits, and you did
     another before it. Then even a perfect model cannot bring the loss near 0, and it learns
@@ -1000,7 +1005,7 @@ def only_padding(logits, labels, pad_idx):
     """The choice is the wrong way round: the mean is over the padding, and the words are left
     out. Without any padding there is nothing left to average.
 
-    the comparison with pad_idx: == or !=.
+    the comparison with pad_idx. Which places does it keep?
     """
     each = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
     return each[labels == pad_idx].mean()
@@ -1098,7 +1103,8 @@ def perplexity(logits, labels, pad_idx):
 @loss.misconception
 def accuracy(logits, labels, pad_idx):
     """This is the accuracy, the share of real tokens that the model gets right. It is good to
-    report, but nobody can learn from it: argmax has no gradient, and more would be better.
+    report, but no model can learn from it: argmax has no gradient, and a loss should fall as the
+    model gets better.
 
     what is measured at each place: how improbable the right word was, not whether it won.
     """
@@ -1192,7 +1198,7 @@ class Writer:
     def __repr__(self) -> str:
         steps = range(1, len(self.sentence))
         table = [f"{self.sentence[step]} after {list(self.sentence[:step])}" for step in steps]
-        return f"best is {', '.join(table)}, else 7, or 4 after a single id"
+        return f"gives {', '.join(table)}; after other lists 4 if they hold one id, else 7"
 
 
 def _list_of_ids(attempt: Answer, probe: Probe) -> dict[str, list[int]]:
@@ -1204,9 +1210,10 @@ def _list_of_ids(attempt: Answer, probe: Probe) -> dict[str, list[int]]:
             return {"ids": [index(token) for token in ids]}
     except (TypeError, RuntimeError):
         pass
+    held = " that holds something else than whole numbers" if isinstance(ids, list) else ""
     raise Verdict(
-        "Your function should return a list of ids, such as [5, 7]. It returned something of "
-        f"type {type(ids).__name__}{' with other things in it' if isinstance(ids, list) else ''}."
+        "Your function should return a list of ids, such as [5, 7]. It returned something of type "
+        f"{type(ids).__name__}{held}."
     )
 
 
