@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -388,7 +388,7 @@ def _content(batch: Any) -> bytes:
     if isinstance(batch, Mapping):
         batch = batch.values()
     elif is_dataclass(batch):
-        batch = vars(batch).values()
+        batch = [getattr(batch, part.name) for part in fields(batch)]
     elif not isinstance(batch, list | tuple):
         return b""
     return b"|".join(map(_content, batch))

@@ -408,6 +408,17 @@ def test_a_stopped_run_keeps_its_history_and_goes_on(step, tmp_path, capsys, unb
     assert capsys.readouterr().out == f"Resumed after step {step} of {STEPS}.\n"
 
 
+def test_batches_may_draw_random_numbers_of_their_own(tmp_path):
+    def drawing(epoch):
+        for batch in batches(epoch):
+            torch.rand(3)
+            yield batch
+
+    saved_run(tmp_path, batches=drawing, loss=stop_at(10))
+    weights = saved_run(None, batches=drawing)[0]
+    assert saved_run(tmp_path, batches=drawing, resume=True)[0] == weights
+
+
 def test_a_run_stopped_without_a_folder_says_that_it_is_over(capsys):
     _, history = saved_run(None, loss=stop_at(3))
     assert len(history.losses) == 3
@@ -572,6 +583,19 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     assert names(tmp_path) == ["step-000001"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder cannot be synced")
+def test_a_checkpoint_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    """No kill shows this: what has been written outlives the process, but not a power cut."""
+    target, synced = tmp_path / "step-000001", []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, target.exists()))
+    )
+    save_checkpoint(tmp_path, 1, {"model": {"w": torch.ones(2)}}, {})
+    before = [target / "model.safetensors", target / "state.pt", target / "complete.json", target]
+    expected = [(path.stat().st_ino, False) for path in before]
+    assert synced == [*expected, (tmp_path.stat().st_ino, True)]
+
+
 def test_two_runs_in_one_folder_are_told_apart(tmp_path):
     def another_run_saves(model, batch):
         save_checkpoint(tmp_path, 6, {"model": {"w": torch.ones(2)}}, {})
@@ -584,7 +608,7 @@ def test_two_runs_in_one_folder_are_told_apart(tmp_path):
 
 
 def test_a_batch_may_be_nested_in_any_way():
-    @dataclass
+    @dataclass(slots=True)
     class Batch:
         x: torch.Tensor
         words: list[str]
