@@ -854,8 +854,8 @@ def _with_gradient(attempt: Answer, probe: Probe) -> dict[str, Tensor]:
     seen = named(loss, "loss")["loss"]
     if seen.numel() != 1:
         raise Verdict(
-            f"Your function returned {seen.numel()} numbers, of shape {tuple(seen.shape)}. Training "
-            "needs a single one to go down: the mean over all real tokens of the batch."
+            f"Your function returned {seen.numel()} numbers, of shape {tuple(seen.shape)}. "
+            "Training needs a single one to go down: the mean over all real tokens of the batch."
         )
     return {"loss": seen.reshape(()), "gradient": torch.tensor(loss.requires_grad)}
 
@@ -1025,7 +1025,7 @@ def shifted_again(logits, labels, pad_idx):
 
 
 @loss.misconception
-def classes_on_axis_one(logits, labels, pad_idx):
+def words_on_axis_one(logits, labels, pad_idx):
     """F.cross_entropy looks for the words on axis 1, and your axis 1 holds the tokens. It goes
     unnoticed where a sentence has as many tokens as the vocabulary has words; else it is an
     error about target sizes.
@@ -1033,6 +1033,17 @@ def classes_on_axis_one(logits, labels, pad_idx):
     the shape of what goes in: (N·L, V), or (N, V, L).
     """
     return F.cross_entropy(logits, labels, ignore_index=pad_idx)
+
+
+@loss.misconception
+def words_on_axis_one_and_padding_counted(logits, labels, pad_idx):
+    """Two things are missing. F.cross_entropy looks for the words on axis 1, where yours are the
+    tokens: mostly that is an error about target sizes. And nothing tells it which labels are
+    padding.
+
+    the shape of what goes in, (N·L, V) or (N, V, L), and the argument that leaves a label out.
+    """
+    return F.cross_entropy(logits, labels)
 
 
 @loss.misconception
