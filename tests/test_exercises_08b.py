@@ -50,12 +50,13 @@ def test_a_block_of_the_library_is_this_block():
     torch.testing.assert_close(lesson_08b.block_forward(x, *parts), block(x, x, x))
 
 
-@pytest.mark.parametrize("max_length", [1, 4, 9])
+@pytest.mark.parametrize("max_length", [1, 5])
 def test_greedy_decoding_is_the_librarys(max_length):
     lengths = set()
-    for seed in range(20):
+    for seed in range(8):
         torch.manual_seed(seed)
         model = Transformer(5, 5, 0, 0, embed_size=8, num_layers=1, heads=2, device="cpu").eval()
+        torch.nn.init.constant_(model.decoder.fc_out.bias[:1], -100)  # it never writes padding
         source = torch.randint(3, 5, (1, 4))
 
         def next_logits(prefix, model=model, source=source):
