@@ -131,7 +131,7 @@ class DecoderBlock(nn.Module):
 
 
 def final_norm(embed_size: int, **block: Any) -> nn.Module:
-    """What closes a stack of blocks: one more norm with pre-norm, which leaves their sum as it is."""
+    """What closes a stack of blocks: pre-norm leaves their sum as it is, so one norm more."""
     if block.get("pre_norm"):
         return nn.LayerNorm(embed_size, eps=block.get("norm_eps", 1e-5))
     return nn.Identity()
