@@ -2,8 +2,7 @@
 
 Each sentence comes with its gold alignment: which English words each French word stands for.
 Nouns, verbs and adjectives are data (`data/lexicon_*.csv`); the rules are here, in the order in
-which a sentence is built: words, phrases, verbs, clauses, and at last the spelling of French
-(elision and contraction), which depends on the next word.
+which a sentence is built: words, French spelling, phrases, verbs, clauses, kinds of sentences.
 
 The French is a function of the English.  Where English leaves a choice, the grammar has made it
 once: `data/TRANSLATION.md` lists the conventions.
@@ -14,27 +13,27 @@ comes from `random.Random.random`, the one method whose sequence Python promises
 
 import csv
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-# Grammatical persons, the order of every conjugation table here: vous is not used.
-I, YOU, SINGULAR, WE, PLURAL = range(5)  # noqa: E741
+# The lexicon ----------------------------------------------------------------------------------
 
-VOWELS = frozenset("aeiouyàâéèêëîïôûœh")
-ASPIRATED = frozenset(["hamster", "hamsters", "hibou", "hiboux"])  # le hibou, not l'hibou
-
-
-# Words ----------------------------------------------------------------------------------------
+# Grammatical persons, in the order of every conjugation here.  "You" is one friend: tu, not vous.
+FIRST, SECOND, SINGULAR, WE, PLURAL = range(5)
 
 
 @dataclass(frozen=True, eq=False)
 class Noun:
-    """`plural` is empty for a name and for what is not counted; `tags` say what goes with it."""
+    """A noun or a name; `plural` is empty for a name and for what is not counted.
+
+    `tags` say what it is ("food") and what it goes with: "in", if one can be in it.
+    """
 
     english: str
     plural: str
@@ -46,8 +45,16 @@ class Noun:
 
 @dataclass(frozen=True, eq=False)
 class Adjective:
-    """`french[feminine][plural]`, and `before_vowel` as in "un bel homme"; `position` "before" or
-    "after" the noun, "attributive" (before it and never with être) or "predicate" (only with être); two of one `kind` never meet."""
+    """An adjective; it describes nouns that share one of its tags.
+
+    Attributes:
+        french: `french[feminine][plural]`.
+        before_vowel: the masculine in "un bel homme", if it is another.
+        position: "before" or "after" the noun; "attributive": before it, and not with être;
+            "predicate": only with être.
+        kind: two of one kind never meet in a sentence.
+        comparative: "bigger", if the grammar uses it.
+    """
 
     english: str
     french: tuple[tuple[str, str], tuple[str, str]]
@@ -60,10 +67,15 @@ class Adjective:
 
 @dataclass(frozen=True, eq=False)
 class Verb:
-    """The English forms; the French ones by person; `particle` as in "look for" (chercher).
+    """A verb; French forms by person, participles as `participle[feminine][plural]`.
 
-    `imperfect` is filled for a state, whose past is the imparfait, and empty for an event, whose
-    past is the passé composé.  `link` is a preposition before the object: English, French.
+    Attributes:
+        particle: as in "look for", which is one verb in French.
+        imperfect: given for a state, whose past is the imparfait; an event has the passé composé.
+        link: the preposition before the object in English and French, as in "talk to", parler à.
+        subjects, objects, animal_objects: tags of the nouns that can do it or that it can be done
+            to, by people and by animals (which cannot if `objects` are given and these are not).
+        uses: what may follow ("place", "with", ...), or must ("home!"), and other remarks.
     """
 
     english: str
@@ -78,9 +90,9 @@ class Verb:
     participle: tuple[tuple[str, str], tuple[str, str]]
     auxiliary: str
     link: tuple[str, str]
-    subjects: frozenset[str]
-    objects: frozenset[str]
-    animal_objects: frozenset[str]
+    subjects: str
+    objects: str
+    animal_objects: str
     uses: frozenset[str]
 
 
@@ -93,44 +105,34 @@ class Lexicon:
 
 @cache
 def lexicon() -> Lexicon:
-    """The nouns, verbs and adjectives of `data/lexicon_*.csv`."""
-
-    def rows(name: str) -> list[dict[str, str]]:
-        path = Path(__file__).parent / "data" / f"lexicon_{name}.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-
-    def tags(text: str) -> frozenset[str]:
-        return frozenset(text.split())
-
-    nouns = [
-        Noun(
-            row["english"],
-            row["plural"],
-            row["french"],
-            row["french_plural"],
-            row["gender"] == "f",
-            tags(row["tags"]),
-        )
-        for row in rows("nouns")
-    ]
-    adjectives = [
-        Adjective(
-            row["english"],
-            (
-                (row["masculine"], row["masculine_plural"]),
-                (row["feminine"], row["feminine_plural"]),
-            ),
-            row["before_vowel"],
-            row["position"],
-            row["kind"],
-            tags(row["tags"]),
-            row["comparative"],
-        )
-        for row in rows("adjectives")
-    ]
+    """The nouns, adjectives and verbs of `data/lexicon_*.csv`."""
     return Lexicon(
-        tuple(nouns), tuple(adjectives), {row["english"]: _verb(row) for row in rows("verbs")}
+        tuple(_noun(row) for row in _rows("nouns")),
+        tuple(_adjective(row) for row in _rows("adjectives")),
+        {row["english"]: _verb(row) for row in _rows("verbs")},
+    )
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    path = Path(__file__).parent / "data" / f"lexicon_{name}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _noun(row: dict[str, str]) -> Noun:
+    names = (row["english"], row["plural"], row["french"], row["french_plural"])
+    return Noun(*names, row["gender"] == "f", frozenset(row["tags"].split()))
+
+
+def _adjective(row: dict[str, str]) -> Adjective:
+    return Adjective(
+        row["english"],
+        ((row["masculine"], row["masculine_plural"]), (row["feminine"], row["feminine_plural"])),
+        row["before_vowel"],
+        row["position"],
+        row["kind"],
+        frozenset(row["tags"].split()),
+        row["comparative"],
     )
 
 
@@ -140,39 +142,37 @@ def _verb(row: dict[str, str]) -> Verb:
 
     participle = row["participle"]
     plural = participle + "s" * (not participle.endswith("s"))  # pris, pris
+    english_link, _, french_link = row["link"].partition("/")
     return Verb(
-        english=row["english"],
-        third=row["third"],
-        past=row["past"],
-        ing=row["ing"],
-        particle=row["particle"],
-        french=row["french"],
+        **{name: row[name] for name in ["english", "third", "past", "ing", "particle", "french"]},
         present=tuple(row["present"].split()),
         future=conjugate(row["future"], "ai as a ons ont"),
         imperfect=conjugate(row["imperfect"], "ais ais ait ions aient"),
         participle=((participle, plural), (participle + "e", participle + "es")),
         auxiliary=row["auxiliary"],
-        link=(row["link"].partition("/")[0], row["link"].partition("/")[2]),
-        subjects=frozenset(row["subjects"].split()),
-        objects=frozenset(row["objects"].split()),
-        animal_objects=frozenset(row["animal_objects"].split()),
+        link=(english_link, french_link),
+        **{name: row[name] for name in ["subjects", "objects", "animal_objects"]},
         uses=frozenset(row["uses"].split()),
     )
 
 
+@cache
+def lemmas() -> dict[str, str]:
+    """Each English form of a noun, verb or adjective with its base form."""
+    words = lexicon()
+    forms = {
+        form: one.english for one in words.nouns for form in (one.english, one.plural) if form
+    }
+    for adjective in words.adjectives:
+        forms |= {adjective.english: adjective.english, adjective.comparative: adjective.english}
+    for verb in words.verbs.values():
+        for form in (verb.english, verb.third, verb.past, verb.ing):
+            forms[form] = verb.english
+    forms.pop("", None)
+    return forms
+
+
 # French spelling ------------------------------------------------------------------------------
-
-# The definite article has names of its own until it is spelled, for it contracts with de and à
-# ("du") and the object pronoun of the same spelling does not ("de le voir").
-LE, LA, LES = "LE", "LA", "LES"
-CONTRACTED = {("de", LE): "du", ("de", LES): "des", ("à", LE): "au", ("à", LES): "aux"}
-ELIDED = {"je", "me", "te", "le", "la", "ne", "de", "que", LE, LA}
-BEFORE_VOWEL = {"ce": "cet", "ma": "mon", "ta": "ton", "sa": "son"}
-
-
-def begins_with_vowel(word: str) -> bool:
-    """Whether the word counts as beginning with a vowel sound: "homme" does, "hibou" does not."""
-    return word[0] in VOWELS and word not in ASPIRATED
 
 
 class Word:
@@ -188,23 +188,39 @@ class Word:
 English = list[Word]
 French = list[tuple[str, English]]  # each French word with the English words it stands for
 
+VOWELS = frozenset("aeiouyàâéèêëîïôûœh")
+ASPIRATED = frozenset(["hamster", "hamsters", "hibou", "hiboux"])  # le hibou, not l'hibou
+
+# The definite article has names of its own until it is spelled, for it contracts with de and à
+# ("du") and the object pronoun of the same spelling does not ("de le voir").
+LE, LA, LES = "LE", "LA", "LES"
+CONTRACTED = {("de", LE): "du", ("de", LES): "des", ("à", LE): "au", ("à", LES): "aux"}
+ELIDED = {word: word[0] + "'" for word in ["je", "me", "te", "le", "la", "ne", "de"]}
+ELIDED |= {"que": "qu'", LE: "l'", LA: "l'"}
+BEFORE_VOWEL = {"ce": "cet", "ma": "mon", "ta": "ton", "sa": "son"}
+
+
+def begins_with_vowel(word: str) -> bool:
+    """Whether the word counts as beginning with a vowel sound: "homme" does, "hibou" does not."""
+    return word[0] in VOWELS and word not in ASPIRATED
+
 
 def spell(words: French) -> French:
     """Elide, contract, and choose the forms that depend on the next word.
 
-    >>> [text for text, _ in spell([("à", []), (LE, []), ("ami", []), ("de", []), (LE, []),
-    ...                             ("roi", [])])]
+    >>> words = [("à", []), (LE, []), ("ami", []), ("de", []), (LE, []), ("roi", [])]
+    >>> [text for text, _ in spell(words)]
     ['à', "l'", 'ami', 'du', 'roi']
     """
     spelled: French = []
-    last = len(words) - 1
-    for position, (text, links) in enumerate(words):
-        before_vowel = position < last and begins_with_vowel(words[position + 1][0])
-        if text in BEFORE_VOWEL and before_vowel:
+    following = [text for text, _ in words[1:]] + ["."]
+    for (text, links), after in zip(words, following, strict=True):
+        before_vowel = begins_with_vowel(after)
+        if before_vowel and text in ELIDED:
+            text = ELIDED[text]
+        elif before_vowel and text in BEFORE_VOWEL:
             text = BEFORE_VOWEL[text]
-        elif text in ELIDED and before_vowel:
-            text = text[0].lower() + "'" if text != "que" else "qu'"
-        elif text in (LE, LES) and spelled and (spelled[-1][0], text) in CONTRACTED:
+        elif spelled and (spelled[-1][0], text) in CONTRACTED:
             preposition, more = spelled.pop()
             text, links = CONTRACTED[preposition, text], more + links
         elif text in (LE, LA, LES):
@@ -217,38 +233,78 @@ def spell(words: French) -> French:
 
 
 @dataclass(slots=True)
-class Phrase:
-    """A subject or an object: its words in both languages, and what others agree with."""
+class Clause:
+    """A piece of a sentence in both languages; pieces are joined with "+"."""
 
     english: English
     french: French
+
+    def __add__(self, other: "Clause") -> "Clause":
+        return Clause(self.english + other.english, self.french + other.french)
+
+
+@dataclass(slots=True)
+class Phrase(Clause):
+    """A subject or object, with what others agree with; `noun` is None for a pronoun.
+
+    `indirect` is the pronoun that stands for "à" and a person: lui, leur.
+    """
+
     person: int = SINGULAR
     feminine: bool = False
     plural: bool = False
     noun: Noun | None = None
-    indirect: str = ""  # the pronoun's form in place of "à" and the noun: lui, leur
-
-    @property
-    def is_pronoun(self) -> bool:
-        return self.noun is None
+    indirect: str = ""
 
 
+def nothing() -> Clause:
+    return Clause([], [])
+
+
+@cache
+def _glosses(notation: str) -> list[tuple[list[str], list[str]]]:
+    pieces = [piece.partition("=") for piece in notation.split("|")]
+    return [(english.split(), french.split()) for english, _, french in pieces]
+
+
+def gloss(notation: str) -> Clause:
+    """A fixed phrase: "every=tous les|day=jours" has two pieces, each aligned within itself."""
+    clause = nothing()
+    for english, french in _glosses(notation):
+        words = [Word(text) for text in english]
+        clause.english += words
+        clause.french += [(text, words) for text in french]
+    return clause
+
+
+class Pronoun(NamedTuple):
+    english: str
+    french: str
+    person: int
+    feminine: bool = False
+    indirect: str = ""
+
+
+# "I", "you" and "we" are taken for men, "they" for men or both: French has to choose.
 SUBJECT_PRONOUNS = [
-    ("i", "je", I, False),
-    ("you", "tu", YOU, False),
-    ("he", "il", SINGULAR, False),
-    ("she", "elle", SINGULAR, True),
-    ("we", "nous", WE, False),
-    ("they", "ils", PLURAL, False),
+    Pronoun("i", "je", FIRST),
+    Pronoun("you", "tu", SECOND),
+    Pronoun("he", "il", SINGULAR),
+    Pronoun("she", "elle", SINGULAR, True),
+    Pronoun("we", "nous", WE),
+    Pronoun("they", "ils", PLURAL),
 ]
 OBJECT_PRONOUNS = [
-    ("me", "me", "me", I, False),
-    ("you", "te", "te", YOU, False),
-    ("him", "le", "lui", SINGULAR, False),
-    ("her", "la", "lui", SINGULAR, True),
-    ("us", "nous", "nous", WE, False),
-    ("them", "les", "leur", PLURAL, False),
+    Pronoun("me", "me", FIRST, indirect="me"),
+    Pronoun("you", "te", SECOND, indirect="te"),
+    Pronoun("him", "le", SINGULAR, indirect="lui"),
+    Pronoun("her", "la", SINGULAR, True, indirect="lui"),
+    Pronoun("us", "nous", WE, indirect="nous"),
+    Pronoun("them", "les", PLURAL, indirect="leur"),
 ]
+# Nobody sees himself here: that would be a reflexive verb.
+SAME_PEOPLE = {FIRST: (FIRST, WE), WE: (FIRST, WE), SECOND: (SECOND,)}
+
 POSSESSIVES = {  # masculine, feminine, plural
     "my": ("mon", "ma", "mes"),
     "your": ("ton", "ta", "tes"),
@@ -259,61 +315,191 @@ POSSESSIVES = {  # masculine, feminine, plural
 }
 NUMBERS = {"two": "deux", "three": "trois", "four": "quatre", "five": "cinq", "ten": "dix"}
 
-# How often each determiner stands before a noun in each role.  "my" stands for all possessives,
-# "two" for all numbers, "" for none.
+# How often each determiner stands before a noun in the singular, in the plural, and before what
+# is not counted, by the noun's role.  "my" is any possessive, "two" any number, "-" no determiner.
 DETERMINERS = {
-    ("subject", "singular"): {"the": 6, "a": 1, "this": 2, "my": 4, "every": 1},
-    ("subject", "plural"): {"the": 6, "these": 2, "my": 4, "two": 2, "many": 1, "all": 1},
-    ("subject", "stuff"): {"the": 4, "this": 2, "my": 2},
-    ("object", "singular"): {"the": 4, "a": 5, "this": 2, "my": 3},
-    ("object", "plural"): {"the": 3, "some": 3, "": 3, "these": 2, "my": 2, "two": 3, "many": 1},
-    ("object", "stuff"): {"the": 3, "some": 4, "": 3, "this": 1, "my": 1},
-    ("negated", "singular"): {"the": 3, "a": 3, "this": 1, "my": 2},
-    ("negated", "plural"): {"the": 3, "any": 4, "": 1, "these": 1, "my": 2},
-    ("negated", "stuff"): {"the": 2, "any": 3, "": 2, "this": 1, "my": 1},
-    ("generic", "singular"): {"the": 3, "this": 2, "my": 4},
-    ("generic", "plural"): {"": 6, "these": 2, "my": 2},
-    ("generic", "stuff"): {"": 6, "this": 1, "my": 1},
-    ("indefinite", "singular"): {"a": 6},
-    ("indefinite", "plural"): {"some": 2, "two": 2, "many": 1},
-    ("indefinite", "stuff"): {"some": 1},
-    ("none", "singular"): {"no": 1},
-    ("none", "plural"): {"no": 1},
-    ("none", "stuff"): {"no": 1},
-    ("definite", "singular"): {"the": 6, "this": 1, "my": 1},
-    ("definite", "plural"): {"the": 6, "these": 1, "my": 1},
-    ("definite", "stuff"): {"the": 6, "this": 1, "my": 1},
-    ("the", "singular"): {"the": 1},
-    ("the", "plural"): {"the": 1},
-    ("the", "stuff"): {"the": 1},
-}
+    "subject": ("the:6 a:1 this:2 my:4 every:1", "the:6 these:2 my:4 two:2 many:1 all:1", "the:4 this:2 my:2"),
+    "topic": ("the:6 this:2 my:4", "the:6 these:2 my:4 two:1 all:1", "the:4 this:2 my:2"),
+    "object": ("the:4 a:5 this:2 my:3", "the:3 some:3 -:3 these:2 my:2 two:3 many:1", "the:3 some:4 -:3 this:1 my:1"),
+    "negated": ("the:4 a:3 this:2 my:2", "the:3 any:4 -:1 these:2 my:2", "the:2 any:3 -:2 this:1 my:1"),
+    "generic": ("the:3 this:2 my:4", "-:6 these:2 my:2", "-:6 this:1 my:1"),
+    "definite": ("the:6 this:1 my:1", "the:6 these:1 my:1", "the:6 this:1 my:1"),
+    "the": ("the:1", "the:1", "the:1"),
+    "new": ("a:1", "some:2 two:2 many:1", "some:1"),
+    "none": ("no:1", "no:1", "no:1"),
+}  # fmt: skip
 
 
 @cache
-def _determiners(noun: Noun, plural: bool, role: str) -> tuple[str, ...]:
-    number = "plural" if plural else "singular" if noun.plural else "stuff"
-    weights = dict(DETERMINERS[role, number])
-    owned = "own" in noun.tags or not noun.tags & {"person", "place", "room", "building"}
-    if "kin" in noun.tags and role != "the":  # we all have one mother
-        weights = {"the": 2, "these": 1} if "parent" in noun.tags and plural else {"my": 1}
-    elif not owned:
+def _determiners(noun: Noun, plural: bool, role: str) -> list[str]:
+    column = 1 if plural else 0 if noun.plural else 2
+    weights = dict(entry.split(":") for entry in DETERMINERS[role][column].split())
+    if "kin" in noun.tags and role != "the":  # a mother is somebody's mother
+        weights = {"the": "2", "these": "1"} if "parent" in noun.tags and plural else {"my": "1"}
+    elif noun.tags & {"person", "place", "room", "building"} and "own" not in noun.tags:
         weights.pop("my", None)
     if not noun.tags & {"person", "animal"}:
         weights.pop("every", None)
-    return tuple(word for word, weight in weights.items() for _ in range(weight))
+    return [word for word, weight in weights.items() for _ in range(int(weight))]
 
 
-# The sentence ---------------------------------------------------------------------------------
+@cache
+def _fitting(noun: Noun | None, use: str) -> list[Adjective]:
+    """The adjectives for a noun, or for a pronoun that stands for a person."""
+    tags = noun.tags if noun else {"person"}
+    barred = {"with noun": "predicate", "with être": "attributive"}[use]
+    return [one for one in lexicon().adjectives if one.tags & tags and one.position != barred]
 
 
-@dataclass
-class Draft:
+@cache
+def _cards(tags: str, plural: bool | None, also: str, barred: str) -> list[tuple[Noun, bool]]:
+    """Nouns with one of the tags, one of `also` if given, and none of `barred`; their numbers."""
+    wanted, besides, unwanted = set(tags.split()), set(also.split()), set(barred.split())
+    return [
+        (noun, number)
+        for noun in lexicon().nouns
+        if noun.tags & wanted and not noun.tags & unwanted and (not also or noun.tags & besides)
+        for number in ((False, False, True) if noun.plural else (False,))
+        if plural is None or plural == number
+    ]
+
+
+# Verbs ----------------------------------------------------------------------------------------
+
+BE = {"present": ("am", "are", "is", "are", "are"), "past": ("was", "were", "was", "were", "were")}
+NEGATIONS = {"not": "pas", "never": "jamais", "no longer": "plus"}
+OFTEN = {"often": "souvent", "always": "toujours", "sometimes": "parfois"}
+
+# The cards of each verb in its deck, by tense and person: every form has to be learned.
+TENSES = {
+    "present": (2, 3, 7, 3, 4),
+    "past": (2, 2, 4, 2, 6),
+    "future": (4, 4, 4, 4, 4),
+    "near": (1, 1, 1, 1, 1),
+}
+TIMES = {
+    "present": ["every=tous les|day=jours"],
+    "progressive": ["now=maintenant", "today=aujourd'hui"],
+    "past": ["yesterday=hier", "this=ce|morning=matin", "last night=hier soir"],
+    "future": ["tomorrow=demain", "soon=bientôt"],
+    "near": ["tonight=ce soir", "tomorrow=demain"],
+}
+
+
+class Card(NamedTuple):
+    """What a clause is built on."""
+
+    verb: Verb
+    tense: str  # present, progressive, past, future, or near: "is going to"
+    person: int
+
+
+@dataclass(slots=True)
+class VerbGroup:
+    """The verb and what belongs to it: English in three places around the subject, and French."""
+
+    auxiliary: English
+    middle: English
+    main: English
+    french: French
+
+
+@cache
+def _verb_cards(sort: str) -> list[Card]:
+    return [
+        Card(verb, tense, person)
+        for verb in lexicon().verbs.values()
+        if "special" not in verb.uses and _is_sort(verb, sort)
+        for tense, copies in TENSES.items()
+        if not (tense == "near" and "generic" in verb.uses)  # who is going to love?
+        for person in range(5)
+        for _ in range(copies[person])
+    ]
+
+
+def _form(card: Card) -> str:
+    """The rarest form that may come of the card, in English for the third person."""
+    verb, tense, person = card
+    if tense == "past" and not verb.imperfect:
+        return verb.participle[True][verb.auxiliary == "avoir" or person == PLURAL]
+    if tense == "present" and person == SINGULAR:
+        return "en " + verb.third
+    if tense == "past" and person == FIRST:
+        return "en " + verb.past
+    if tense == "near":
+        return "en tonight"
+    forms = {"present": verb.present, "past": verb.imperfect, "future": verb.future}
+    return forms[tense][person] if tense in forms else verb.french
+
+
+def _is_sort(verb: Verb, sort: str) -> bool:
+    if sort == "activity":
+        return not verb.objects and "mishap" not in verb.uses
+    if sort == "place":
+        return bool(verb.uses & {"place", "place!", "to!", "home!"})
+    if sort == "direct":  # done to somebody or something, without "to"
+        return bool(verb.objects) and not verb.link[1] and not verb.uses & {"to", "generic"}
+    return True
+
+
+# Prepositions of place and the tags of what they stand before: where people are, and things.
+PEOPLE_ARE = {"in": "in", "on": "on", "at": "at", "near": "place", "behind": "behind"}
+THINGS_ARE = {
+    "in": "container room",
+    "on": "furniture",
+    "under": "furniture tree",
+    "behind": "furniture tree building opening vehicle",
+    "near": "furniture tree building opening vehicle",
+    "in front of": "tree building opening vehicle",
+}
+PREPOSITIONS = {
+    "in": "in=dans",
+    "on": "on=sur",
+    "at": "at=à",
+    "to": "to=à",
+    "near": "near=près de",
+    "behind": "behind=derrière",
+    "under": "under=sous",
+    "in front of": "in front of=devant",
+    "from": "from=de",
+    "of": "of=de",
+    "with": "with=avec",
+    "for": "for=pour",
+}
+CONJUNCTIONS = {
+    "and": "and=et",
+    "but": "but=mais",
+    "because": "because=parce que",
+    "when": "when=quand",
+}
+
+# What one may do to a thing, and then do to it.
+SEQUENCES = """buy lose, buy sell, buy forget, find take, find lose, take lose, take break, wash break,
+    take wash, find sell, buy break, open close, find break, find open, look find, lose find,
+    take forget, make sell, buy wash, buy carry, take open, write finish, read finish, buy open,
+    make finish, read forget, write forget, read understand, understand forget, buy wear,
+    find wear, wash wear, make eat, buy eat, wash eat, make drink, buy drink, see buy,
+    see visit"""  # fmt: skip
+REASONS = {
+    "buy": "beautiful pretty red blue green yellow light interesting funny small big",
+    "take": "light small beautiful interesting clean empty",
+    "sell": "old heavy small big expensive",
+    "wash": "dirty",
+}
+CAUSES = {"": "happy", "not": "tired sick sad"}  # of doing something, and of not doing it
+OWNED = {"portable", "pet", "clothing", "vehicle"}  # what may be "the boy's"
+
+
+# Sentences ------------------------------------------------------------------------------------
+
+
+class Draft(NamedTuple):
     """A sentence of the grammar.
 
     Attributes:
         english, french: the tokens.
         alignment: pairs (index of the French token, index of the English token).
-        lemmas: the nouns, verbs and adjectives in it, by their English base form.
+        lemmas: the base forms of its English nouns, verbs and adjectives.
         relations: the pairs (verb, noun) of a verb and its subject or object, and (adjective,
             noun) of an adjective and what it describes.
     """
@@ -325,126 +511,71 @@ class Draft:
     relations: tuple[tuple[str, str], ...]
 
 
-@dataclass
-class Clause:
-    """A clause in both languages, which may still be joined to another."""
-
-    english: English
-    french: French
-
-
-@dataclass
-class _Group:
-    """The verb with what belongs to it: English in three places around the subject, French."""
-
-    auxiliary: English
-    middle: English
-    main: English
-    french: French
-    fronted: French = field(default_factory=list)  # est-ce que
-
-
-# Cards of each verb in its deck, by tense and person: every form has to be learned.
-TENSES = {
-    "present": (2, 3, 6, 3, 4),
-    "past": (2, 2, 4, 2, 4),
-    "future": (3, 3, 3, 3, 3),
-    "near": (1, 1, 1, 1, 1),
-}
-BE = {"present": ("am", "are", "is", "are", "are"), "past": ("was", "were", "was", "were", "were")}
-TIMES = {
-    "present": ["every day=tous les jours"],
-    "progressive": ["now=maintenant", "today=aujourd'hui"],
-    "past": ["yesterday=hier", "this morning=ce matin", "last night=hier soir"],
-    "future": ["tomorrow=demain", "soon=bientôt"],
-    "near": ["tonight=ce soir", "tomorrow=demain"],
-}
-OFTEN = {"often": "souvent", "always": "toujours", "sometimes": "parfois"}
-NEGATIONS = {"not": "pas", "never": "jamais", "no longer": "plus"}
-CONJUNCTIONS = {"and": ["et"], "but": ["mais"], "because": ["parce", "que"], "when": ["quand"]}
-PLACES = {"in": ["dans"], "on": ["sur"], "under": ["sous"], "behind": ["derrière"],
-          "near": ["près", "de"], "in front of": ["devant"], "at": ["à"], "to": ["à"]}  # fmt: skip
-NEARBY = {
-    "on": "furniture",
-    "in": "container room",
-    "under": "furniture tree",
-    "behind": "furniture tree building opening vehicle",
-    "near": "furniture tree building opening vehicle",
-    "in front of": "tree building opening vehicle",
-}
-REASONS = {
-    "buy": "beautiful pretty red blue green yellow light interesting funny small big",
-    "choose": "beautiful pretty red blue white black light interesting funny small big",
-    "take": "light small beautiful interesting clean empty",
-    "sell": "old heavy small big expensive",
-    "wash": "dirty",
-}
-CAUSES = "tired sick sad happy"
-# What one may do, and then do to the same thing.
-SEQUENCES = """buy lose, buy sell, buy forget, find take, find lose, take lose, take break, wash break,
-    take wash, find sell, choose buy, choose take, buy break, open close, find break, find open,
-    look find, lose find, take forget, make sell, buy wash, buy carry, take open, write finish,
-    read finish, buy open, choose sell, make finish, read forget, write forget, read understand,
-    understand forget, buy wear, choose wear, find wear, wash wear, make eat, buy eat,
-    wash eat, make drink, buy drink, see buy, see visit, see draw"""
+class _Rejected(Exception):  # noqa: N818
+    """These words do not make a sentence; draw others."""
 
 
 class Grammar:
-    """Draws sentences: `Grammar(seed).sentence()`, each independent of how many came before
-    only through the seed.  Rare forms are drawn from shuffled decks, so that all come round."""
+    """Draws sentences, a sequence fixed by the seed.
+
+    Nouns, verbs and their forms are drawn from shuffled decks, so that rare ones come round.
+    """
+
+    MAX_LENGTH = 14  # English tokens
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed).random
-        self._decks: dict[object, list] = {}
-        self._used: set[str] = set()
+        self._decks: dict[Any, list[Any]] = {}
+        self._counts: Counter[str] = Counter()  # of the words so far
+        self._used: set[str] = set()  # words, and kinds of adjectives
         self._lemmas: list[str] = []
         self._relations: list[tuple[str, str]] = []
-        words = lexicon()
-        self._verbs = words.verbs
-        self._be, self._want = words.verbs["be"], words.verbs["want"]
-        self._templates = [
-            template
-            for template, weight in [
-                (self._statement, 30),
-                (self._question, 7),
-                (self._wh_question, 9),
-                (self._modal, 7),
-                (self._description, 9),
-                (self._comparison, 3),
-                (self._place, 5),
-                (self._there_is, 3),
-                (self._feeling, 4),
-                (self._need, 3),
-                (self._same_thing, 6),
-                (self._reason, 5),
-                (self._two_clauses, 3),
-                (self._relative, 7),
-                (self._opinion, 4),
-                (self._weather, 2),
-            ]
-            for _ in range(weight)
-        ]
+        self._verbs = lexicon().verbs
+        weights: dict[Callable[[], Clause], int] = {
+            self._statement: 58,
+            self._question: 7,
+            self._wh_question: 9,
+            self._modal: 6,
+            self._description: 7,
+            self._comparison: 3,
+            self._place: 4,
+            self._there_is: 3,
+            self._feeling: 3,
+            self._need: 3,
+            self._same_thing: 6,
+            self._reason: 4,
+            self._two_clauses: 4,
+            self._relative: 11,
+            self._opinion: 4,
+            self._weather: 2,
+        }
+        self._kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
 
     def sentence(self) -> Draft:
         """The next sentence."""
         while True:
             self._used.clear()
             self._lemmas, self._relations = [], []
-            clause = self._pick(self._templates)()
-            if clause is not None and len(clause.english) <= 15:
+            try:
+                clause = self._pick(self._kinds)()
+            except _Rejected:
+                continue
+            if len(clause.english) <= self.MAX_LENGTH:
                 return self._finish(clause)
 
     def _finish(self, clause: Clause) -> Draft:
-        for place, word in enumerate(clause.english):
+        english = clause.english
+        for place, word in enumerate(english):
             word.place = place
-            if word.text == "a" and clause.english[place + 1].text[0] in "aeiou":
+            if word.text == "a" and english[place + 1].text[0] in "aeiou":
                 word.text = "an"
         french = spell(clause.french)
-        alignment = [(i, word.place) for i, (_, links) in enumerate(french) for word in links]
+        self._counts.update(text for text, _ in french)
+        self._counts.update("en " + word.text for word in english)
         return Draft(
-            tuple([word.text for word in clause.english]),
+            tuple([word.text for word in english]),
             tuple([text for text, _ in french]),
-            frozenset(alignment),
+            frozenset([(i, word.place) for i, (_, words) in enumerate(french) for word in words]),
             tuple(self._lemmas),
             tuple(self._relations),
         )
@@ -457,202 +588,199 @@ class Grammar:
     def _pick(self, items: Sequence[T]) -> T:
         return items[int(self._random() * len(items))]
 
-    def _draw(self, key: object, items: Callable[[], list[T]]) -> T | None:
-        """The next card of a deck, which is shuffled anew when it is empty; None without cards."""
+    def _draw(self, key: Any, cards: Sequence[T]) -> T:
+        """The next card of a deck, which is shuffled anew when it is empty."""
         deck = self._decks.get(key)
         if not deck:
-            deck = sorted(items(), key=lambda _: self._random())
-            self._decks[key] = deck
-        return deck.pop() if deck else None
+            deck = self._decks[key] = sorted(cards, key=lambda _: self._random())
+            if not deck:
+                raise _Rejected
+        return deck.pop()
 
     def _noun(
-        self, tags: frozenset[str], plural: bool | None = None, also: frozenset[str] | None = None
-    ) -> tuple[Noun, bool] | None:
-        """A noun with one of the tags (and one of `also`), not yet in the sentence; its number."""
+        self, tags: str, plural: bool | None = None, also: str = "", barred: str = ""
+    ) -> tuple[Noun, bool]:
+        """A noun that is not yet in the sentence, and whether it is in the plural."""
+        key = (tags, plural, also, barred)
+        noun, number = self._rarer(
+            lambda: self._draw(key, _cards(*key)),
+            lambda card: card[0].french_plural if card[1] else card[0].french,
+        )
+        if noun.english in self._used:
+            raise _Rejected
+        return noun, number
 
-        def cards() -> list[tuple[Noun, bool]]:
-            return [
-                (noun, number)
-                for noun in lexicon().nouns
-                if noun.tags & tags and (also is None or noun.tags & also)
-                for number in ((False, False, True) if noun.plural else (False,))
-                if plural is None or number == plural
-            ]
+    def _rarer(self, draw: Callable[[], T], form: Callable[[T], str], among: int = 2) -> T:
+        """Of a few that are drawn the one whose form came less often so far."""
+        return min([draw() for _ in range(among)], key=lambda one: self._counts[form(one)])
 
-        for _ in range(8):
-            card = self._draw((tags, plural, also), cards)
-            if card is None or card[0].english not in self._used:
-                return card
-        return None
+    def _verb(self, sort: str) -> Card:
+        """A verb with tense and person, from the deck of its sort."""
+        return self._rarer(lambda: self._draw(sort, _verb_cards(sort)), _form, 4)
 
-    def _adjective(self, noun: Noun, wanted: Callable[[Adjective], bool]) -> Adjective | None:
-        choices = [adjective for adjective in _fitting(noun) if wanted(adjective)]
-        return self._pick(choices) if choices else None
+    def _person(self, weights: tuple[int, int, int, int, int] = (2, 2, 8, 2, 6)) -> int:
+        return self._draw(weights, [person for person in range(5) for _ in range(weights[person])])
 
-    def _use(self, lemma: str) -> None:
-        self._used.add(lemma)
-        self._lemmas.append(lemma)
+    def _use(self, lemma: str, noun: Noun | None = None) -> None:
+        """Note a word of the sentence, and the noun to which it is related."""
+        if noun is not None:
+            self._relations.append((lemma, noun.english))
+        if lemma not in self._used:
+            self._used.add(lemma)
+            self._lemmas.append(lemma)
+
+    def _adjective(
+        self, subject: Phrase | None, noun: Noun | None, plural: bool, choices: Sequence[Adjective]
+    ) -> tuple[Adjective, str]:
+        """One of the adjectives and its French form: after être, or beside its noun if there is
+        no subject."""
+        feminine = subject.feminine if subject else noun is not None and noun.feminine
+
+        def form(adjective: Adjective) -> str:
+            beside = not subject and noun is not None and begins_with_vowel(noun.french)
+            if beside and adjective.before_vowel and not feminine and not plural:
+                return adjective.before_vowel
+            return adjective.french[feminine][plural]
+
+        if not choices:
+            raise _Rejected
+        adjective = self._rarer(lambda: self._pick(choices), form)
+        if adjective.kind in self._used:
+            raise _Rejected
+        self._used.add(adjective.kind)
+        self._use(adjective.english, noun)
+        return adjective, form(adjective)
 
     # Phrases ------------------------------------------------------------------------------
 
-    def _phrase(self, noun: Noun, plural: bool, role: str, adjectives: float = 0.3) -> Phrase:
+    def _phrase(
+        self, card: tuple[Noun, bool], role: str = "definite", adjectives: float = 0.1
+    ) -> Phrase:
         """Determiner, adjectives and noun, with their agreement."""
+        noun, plural = card
         self._use(noun.english)
-        feminine = noun.feminine
-        person = PLURAL if plural else SINGULAR
         word = Word(noun.plural if plural else noun.english)
+        head: French = [(noun.french_plural if plural else noun.french, [word])]
+        person = PLURAL if plural else SINGULAR
         if "name" in noun.tags:
-            return Phrase([word], [(noun.french, [word])], person, feminine, False, noun)
-        if role != "none" and noun.tags & {"portable", "pet", "clothing", "vehicle"}:
-            if role not in ("generic", "indefinite") and self._chance(0.08):
-                return self._possessed(noun, plural, word)
+            return Phrase([word], head, person, noun.feminine, plural, noun)
+        if role in ("subject", "topic", "object", "definite") and noun.tags & OWNED and self._chance(0.08):
+            sign, article = Word("'s"), LES if plural else LA if noun.feminine else LE
+            owner = self._phrase(self._noun("person name", plural=False), adjectives=0)
+            english = [*owner.english, sign, word]
+            french = [(article, [sign]), *head, ("de", [sign]), *owner.french]
+            return Phrase(english, french, person, noun.feminine, plural, noun)
         determiner = self._pick(_determiners(noun, plural, role))
-        before: French = []
-        after: French = []
-        described: English = []
-        kinds: set[str] = set()
-        chance = adjectives if determiner not in ("many", "all", "every", "no") else 0.0
-        while self._chance(chance):
-            adjective = self._adjective(
-                noun,
-                lambda one: (
-                    one.position != "predicate"
-                    and not (one.position in ("before", "attributive") and before)
-                    and not (one.position == "after" and after)
-                    and one.kind not in kinds
-                    and one.english not in self._used
-                ),
-            )
-            if adjective is None:
-                break
-            self._use(adjective.english)
-            self._relations.append((adjective.english, noun.english))
-            kinds.add(adjective.kind)
-            extra = Word(adjective.english)
-            form = adjective.french[feminine][plural]
-            if adjective.position in ("before", "attributive"):
-                if adjective.before_vowel and not feminine and not plural:
-                    form = adjective.before_vowel if begins_with_vowel(noun.french) else form
-                described.insert(0, extra)
-                before.append((form, [extra]))
-            else:
-                described.append(extra)
-                after.append((form, [extra]))
-            chance = 0.15
-        english, french = self._determine(determiner, noun, plural, role, word, bool(before))
+        before: Clause = nothing()
+        after: Clause = nothing()
+        if determiner not in ("many", "all", "every", "no") and self._chance(adjectives):
+            fitting = _fitting(noun, "with noun")
+            self._place_adjective(noun, plural, fitting, before, after)
+            if before.english and self._chance(0.2):
+                behind = [one for one in fitting if one.position == "after"]
+                self._place_adjective(noun, plural, behind, before, after)
+        start = self._determine(determiner, noun, plural, role, word, bool(before.english))
         return Phrase(
-            english + described + [word],
-            french + before + [(noun.french_plural if plural else noun.french, [word])] + after,
+            start.english + before.english + after.english + [word],
+            start.french + before.french + head + after.french,
             person,
-            feminine,
-            plural,
-            noun,
-        )
-
-    def _determine(
-        self, determiner: str, noun: Noun, plural: bool, role: str, word: Word, adjective: bool
-    ) -> tuple[English, French]:
-        feminine = noun.feminine
-        article = LES if plural else LA if feminine else LE
-        if determiner == "my":
-            determiner = self._pick(list(POSSESSIVES))
-        elif determiner == "two":
-            determiner = self._pick(list(NUMBERS))
-        elif determiner == "all":
-            every, the = Word("all"), Word("the")
-            return [every, the], [("toutes" if feminine else "tous", [every]), (LES, [the])]
-        one = Word(determiner)
-        english = [one] if determiner else []
-        links = english or [word]  # an article that English does without belongs to the noun
-        if determiner == "the" or (not determiner and role == "generic"):
-            return english, [(article, links)]
-        if determiner in POSSESSIVES:
-            return english, [(POSSESSIVES[determiner][2 if plural else int(feminine)], links)]
-        if determiner in ("this", "these"):
-            return english, [("ces" if plural else "cette" if feminine else "ce", links)]
-        if determiner in NUMBERS:
-            return english, [(NUMBERS[determiner], links)]
-        if determiner == "every":
-            return english, [("chaque", links)]
-        if determiner == "many":
-            return english, [("beaucoup", links), ("de", links)]
-        if determiner in ("any", "no") or role in ("negated", "none"):
-            return english, [("de", links)]
-        if determiner == "a":
-            return english, [("une" if feminine else "un", links)]
-        if plural:  # some, or none in English: de beaux chapeaux, des chapeaux noirs
-            return english, [("de" if adjective else "des", links)]
-        return english, [("de", links), (article, links)]
-
-    def _possessed(self, noun: Noun, plural: bool, word: Word) -> Phrase:
-        """The boy's hat: le chapeau du garçon."""
-        drawn = self._noun(frozenset(["person", "name"]), plural=False)
-        article = LES if plural else LA if noun.feminine else LE
-        sign = Word("'s")
-        assert drawn is not None
-        owner = self._phrase(drawn[0], False, "definite", 0.0)
-        return Phrase(
-            [*owner.english, sign, word],
-            [(article, [sign]), (noun.french_plural if plural else noun.french, [word]),
-             ("de", [sign]), *owner.french],
-            PLURAL if plural else SINGULAR,
             noun.feminine,
             plural,
             noun,
-        )  # fmt: skip
-
-    def _subject(self, tags: frozenset[str], person: int, adjectives: float = 0.2) -> Phrase | None:
-        """A pronoun or a noun phrase of the person."""
-        if person in (I, YOU, WE) or self._chance(0.4):
-            choices = [entry for entry in SUBJECT_PRONOUNS if entry[2] == person]
-            english, french, person, feminine = self._pick(choices)
-            word = Word(english)
-            return Phrase(
-                [word], [(french, [word])], person, feminine, person in (WE, PLURAL), None
-            )
-        if person == PLURAL and self._chance(0.2) and "person" in tags:
-            return self._couple()
-        drawn = self._noun(tags, plural=person == PLURAL)
-        return self._phrase(*drawn, "subject", adjectives) if drawn else None
-
-    def _couple(self) -> Phrase | None:
-        """Two people: masculine in French unless both are feminine."""
-        people = [self._noun(frozenset(["person", "name"]), plural=False)]
-        if people[0] is None:
-            return None
-        first = self._phrase(*people[0], "definite", 0.0)
-        other = self._noun(frozenset(["person", "name"]), plural=False)
-        if other is None:
-            return None
-        second = self._phrase(*other, "definite", 0.0)
-        joint = Word("and")
-        return Phrase(
-            [*first.english, joint, *second.english],
-            [*first.french, ("et", [joint]), *second.french],
-            PLURAL,
-            first.feminine and second.feminine,
-            True,
-            first.noun,
         )
 
-    def _object_pronoun(self, subject: Phrase, people: bool) -> Phrase:
-        forbidden = {I: (I, WE), WE: (I, WE), YOU: (YOU,)}.get(subject.person, ())
-        choices = [
-            entry
-            for entry in OBJECT_PRONOUNS
-            if entry[3] not in forbidden and (people or entry[3] == PLURAL)
-        ]
-        english, direct, indirect, person, feminine = self._pick(choices)
+    def _place_adjective(
+        self, noun: Noun, plural: bool, choices: list[Adjective], before: Clause, after: Clause
+    ) -> None:
+        adjective, form = self._adjective(None, noun, plural, choices)
+        side = after if adjective.position == "after" else before
+        word = Word(adjective.english)
+        side.english.append(word)
+        side.french.append((form, [word]))
+
+    def _determine(
+        self, determiner: str, noun: Noun, plural: bool, role: str, word: Word, adjective: bool
+    ) -> Clause:
+        """The determiner; `adjective`: whether one stands between it and the noun in French."""
+        article = LES if plural else LA if noun.feminine else LE
+        if determiner == "my":
+            determiner = self._pick(tuple(POSSESSIVES))
+        elif determiner == "two":
+            determiner = self._pick(tuple(NUMBERS))
+        english = [] if determiner == "-" else [Word(determiner)]
+        links = english or [word]  # an article that English does without belongs to the noun
+        if determiner == "all":
+            english.append(Word("the"))
+            every = "toutes" if noun.feminine else "tous"
+            return Clause(english, [(every, english[:1]), (LES, english[1:])])
+        if determiner in POSSESSIVES:
+            french = [POSSESSIVES[determiner][2 if plural else int(noun.feminine)]]
+        elif determiner in ("this", "these"):
+            french = ["ces" if plural else "cette" if noun.feminine else "ce"]
+        elif determiner in NUMBERS:
+            french = [NUMBERS[determiner]]
+        elif determiner == "every":
+            french = ["chaque"]
+        elif determiner == "many":
+            french = ["beaucoup", "de"]
+        elif determiner == "the" or (determiner == "-" and role == "generic"):
+            french = [article]  # she loves cats: elle aime les chats
+        elif role in ("negated", "none"):
+            french = ["de"]  # not a, not any, no: pas de
+        elif determiner == "a":
+            french = ["une" if noun.feminine else "un"]
+        elif plural:  # some, or none in English: des chapeaux noirs, de beaux chapeaux
+            french = ["de" if adjective else "des"]
+        else:
+            french = ["de", article]
+        return Clause(english, [(text, links) for text in french])
+
+    def _pronoun(self, pronoun: Pronoun) -> Phrase:
+        word = Word(pronoun.english)
+        plural = pronoun.person in (WE, PLURAL)
+        french = [(pronoun.french, [word])]
+        return Phrase([word], french, pronoun.person, pronoun.feminine, plural, None, pronoun.indirect)  # fmt: skip
+
+    def _subject(self, tags: str, person: int, adjectives: float = 0.15) -> Phrase:
+        """A pronoun or a noun phrase of the person."""
+        if person in (FIRST, SECOND, WE) or self._chance(0.4):
+            return self._pronoun(self._pick([one for one in SUBJECT_PRONOUNS if one.person == person]))
+        if person == PLURAL and "person" in tags and self._chance(0.2):
+            return self._couple()
+        return self._phrase(self._noun(tags, person == PLURAL), "subject", adjectives)
+
+    def _couple(self) -> Phrase:
+        """Two people: masculine in French unless both are feminine."""
+        one = self._phrase(self._noun("person name", plural=False), adjectives=0)
+        other = self._phrase(self._noun("person name", plural=False), adjectives=0)
+        both = one + gloss("and=et") + other
+        feminine = one.feminine and other.feminine
+        return Phrase(both.english, both.french, PLURAL, feminine, True, one.noun)
+
+    def _again(self, subject: Phrase) -> Phrase:
+        """The pronoun for a subject that comes a second time."""
+        if subject.noun is None:
+            english, french = subject.english[0].text, subject.french[0][0]
+        elif subject.plural:
+            english, french = "they", "elles" if subject.feminine else "ils"
+        else:
+            french = "elle" if subject.feminine else "il"
+            human = subject.noun.tags & {"person", "name"}
+            english = ("she" if subject.feminine else "he") if human else "it"
         word = Word(english)
-        plural = person in (WE, PLURAL)
-        return Phrase([word], [(direct, [word])], person, feminine, plural, None, indirect)
+        return Phrase([word], [(french, [word])], subject.person, subject.feminine, subject.plural)
+
+    def _check_they(self, subject: Phrase, second: Clause) -> None:
+        """After women, "they" would be taken for them: elles, not ils."""
+        women = subject.noun is not None and subject.plural and subject.feminine
+        if women and any(word.text == "they" for word in second.english):
+            raise _Rejected
 
     # Verbs --------------------------------------------------------------------------------
 
     def _group(
         self,
-        verb: Verb,
-        tense: str,
+        card: Card,
         subject: Phrase,
         *,
         negation: str = "",
@@ -660,920 +788,604 @@ class Grammar:
         adverb: str = "",
         modal: str = "",
         clitic: French | None = None,
-        preceding: Phrase | None = None,
-    ) -> _Group:
+        before: Phrase | None = None,
+    ) -> VerbGroup:
         """Conjugate the verb in both languages.
 
-        `clitic` is the object pronoun, which French puts before the verb; `preceding` is the
-        direct object if it comes before the verb, for the participle agrees with it.
+        Args:
+            modal: "can", "could", "must" or "want".
+            clitic: the object pronoun, which French puts before the verb.
+            before: a direct object that stands before the verb: the participle agrees with it.
         """
-        person = subject.person
-        auxiliary: English = []
-        main: English = []
-        infinitive: Word | None = None  # the "to" before it, or the verb itself
-        if modal in ("can", "could", "must"):
-            auxiliary, main = [Word(modal)], [Word(verb.english)]
-        elif modal == "want":
-            if question or negation == "not":
-                does = "did" if tense == "past" else "does" if person == SINGULAR else "do"
-                auxiliary, main = [Word(does)], [Word("want")]
-            else:
-                wants = self._want.third if person == SINGULAR else "want"
-                main = [Word("wanted" if tense == "past" else wants)]
-            main += [Word("to"), Word(verb.english)]
-        elif tense == "progressive":
-            auxiliary, main = [Word(BE["present"][person])], [Word(verb.ing)]
-        elif tense == "near":
-            auxiliary = [Word(BE["present"][person])]
-            main = [Word("going"), Word("to"), Word(verb.english)]
-        elif tense == "future":
-            auxiliary, main = [Word("will")], [Word(verb.english)]
-        elif verb is self._be:
-            auxiliary = [Word(BE[tense][person])]
-        elif question or negation == "not":
-            does = "did" if tense == "past" else "does" if person == SINGULAR else "do"
-            auxiliary, main = [Word(does)], [Word(verb.english)]
-        else:
-            third = verb.third if person == SINGULAR else verb.english
-            main = [Word(verb.past if tense == "past" else third)]
-        particle = [Word(verb.particle)] if verb.particle else []
-
-        last = [*main[-1:], *particle]
+        verb, tense, person = card.verb, card.tense, subject.person
+        auxiliary, main = _conjugate_english(card, person, question or negation == "not", modal)
         to = [word for word in main if word.text == "to"]
-        helper: Verb | None = None
+        core = main[-1:]
+        if verb.particle:
+            core = [*core, Word(verb.particle)]
+            main = [*main, core[-1]]
         rest: French = []
-        if modal:
-            helper = (
-                self._want if modal == "want" else self._verbs["must" if modal == "must" else "can"]
-            )
+        if modal or tense == "near":
+            helper = self._verbs[{"could": "can", "": "go"}.get(modal, modal)]
             finite = (helper.imperfect if tense == "past" else helper.present)[person]
-            links = auxiliary + [word for word in main if word.text.startswith("want")]
-            infinitive = main[-1]
-        elif tense == "near":
-            finite = self._verbs["go"].present[person]
-            links = auxiliary + main[:1]
-            infinitive = main[-1]
+            rest = [*(clitic or []), (verb.french, to + core)]
+            clitic = None
+            links = auxiliary + [word for word in main if word not in to and word not in core]
         elif tense == "past" and not verb.imperfect:
-            finite = self._verbs["be" if verb.auxiliary == "être" else "have"].present[person]
-            links = auxiliary + last
-            agreeing = subject if verb.auxiliary == "être" else preceding
-            feminine, plural = (agreeing.feminine, agreeing.plural) if agreeing else (False, False)
-            rest = [(verb.participle[feminine][plural], last)]
+            with_be = verb.auxiliary == "être"
+            finite = self._verbs["be" if with_be else "have"].present[person]
+            agreeing = subject if with_be else before
+            form = verb.participle[agreeing.feminine][agreeing.plural] if agreeing else verb.participle[0][0]  # fmt: skip
+            rest = [(form, core)]
+            links = auxiliary + core
         else:
             forms = {"past": verb.imperfect, "future": verb.future}.get(tense, verb.present)
             finite = forms[person]
-            links = auxiliary + last
-        if infinitive is not None:
-            rest = [*(clitic or []), (verb.french, to + last)]
-            clitic = None
-        middle: English = []
-        ne: French = []
-        pas: French = []
-        if negation:
-            middle = [Word(text) for text in negation.split()]
-            ne, pas = [("ne", middle)], [(NEGATIONS[negation], middle)]
-        if adverb:
-            word = Word(adverb)
-            middle = [*middle, word]
-            pas = [*pas, (OFTEN[adverb], [word])]
-        french = [*ne, *(clitic or []), (finite, links), *pas, *rest]
-        group = _Group(auxiliary, middle, main + particle, french)
-        if question:
-            group.fronted = [("est-ce", auxiliary), ("que", auxiliary)]
-        return group
+            links = auxiliary + core
+        middle = [Word(text) for text in negation.split()]
+        adverbs = [Word(adverb)] if adverb else []
+        french = [
+            *([("ne", middle)] if negation else []),
+            *(clitic or []),
+            (finite, links),
+            *([(NEGATIONS[negation], middle)] if negation else []),
+            *([(OFTEN[adverb], adverbs)] if adverb else []),
+            *rest,
+        ]
+        return VerbGroup(auxiliary, middle + adverbs, main, french)
 
     def _join(
         self,
         subject: Phrase,
-        group: _Group,
-        english: English,
-        french: French,
-        fronted: Clause | None = None,
+        group: VerbGroup,
+        rest: Clause,
+        question: bool = False,
+        front: Clause | None = None,
     ) -> Clause:
-        """Subject, verb and the rest in the order of each language."""
-        first = fronted or Clause([], [])
-        if group.fronted:
-            order = [*group.auxiliary, *subject.english]
-        else:
-            order = [*subject.english, *group.auxiliary]
-        return Clause(
-            [*first.english, *order, *group.middle, *group.main, *english],
-            [*first.french, *group.fronted, *subject.french, *group.french, *french],
-        )
-
-    def _close(self, clause: Clause, mark: str = ".") -> Clause:
-        end = Word(mark)
-        return Clause([*clause.english, end], [*clause.french, (mark, [end])])
+        """Subject, verb and the rest in the order of each language; `front` goes before them."""
+        start = front or nothing()
+        end = Clause([*group.middle, *group.main, *rest.english], [*group.french, *rest.french])
+        if question:
+            asking: French = [("est-ce", group.auxiliary), ("que", group.auxiliary)]
+            start = start + Clause(group.auxiliary, asking)
+            return start + subject + end
+        return start + Clause([*subject.english, *group.auxiliary], subject.french) + end
 
     # Complements --------------------------------------------------------------------------
 
-    def _time(self, tense: str, negation: str = "") -> Clause:
-        times = TIMES[tense][: 1 if negation else None]  # not "not soon"
-        english, _, french = self._pick(times).partition("=")
-        return self._fixed(english, french)
+    def _after(self, preposition: str, phrase: Phrase) -> Clause:
+        return gloss(PREPOSITIONS[preposition]) + phrase
 
-    def _fixed(self, english: str, french: str) -> Clause:
-        """A phrase that is translated as a whole: word by word if both have the same length."""
-        words = [Word(text) for text in english.split()]
-        others = french.split()
-        if len(words) == len(others):
-            return Clause(words, [(text, [word]) for text, word in zip(others, words, strict=True)])
-        if len(others) == 3:  # every day, tous les jours
-            return Clause(
-                words, [(others[0], words[:1]), (others[1], words[:1]), (others[2], words[1:])]
-            )
-        return Clause(words, [(text, words) for text in others])
+    def _where(self, places: dict[str, str] = PEOPLE_ARE, only: str = "", also: str = "") -> Clause:
+        """In the garden, under the table: only as one says it of that place."""
+        preposition = self._pick(only.split() or list(places))
+        plural = preposition not in ("at", "to") and self._chance(0.25)
+        tags = places.get(preposition, preposition)
+        role = "the" if preposition in ("at", "to") else "definite"
+        return self._after(preposition, self._phrase(self._noun(tags, plural, also), role, 0.15))
 
-    def _preposition(self, english: str, french: list[str], phrase: Phrase) -> Clause:
-        words = [Word(text) for text in english.split()]
-        return Clause(
-            [*words, *phrase.english], [*[(text, words) for text in french], *phrase.french]
-        )
+    def _with(self, preposition: str) -> Clause:
+        return self._after(preposition, self._phrase(self._noun("person name")))
 
-    def _location(
-        self, prepositions: str = "in on at near behind", sort: str | None = None
-    ) -> Clause:
-        """In the garden, near the station: only as one says it of that place."""
-        preposition = self._pick(prepositions.split())
-        tags = frozenset(["place" if preposition == "near" else preposition])
-        plural = preposition not in ("at", "to") and self._chance(0.15)
-        drawn = self._noun(tags, plural, frozenset([sort]) if sort else None)
-        if drawn is None:
-            return Clause([], [])
-        role = "definite" if preposition in ("at", "to", "on", "near") else "place"
-        phrase = self._phrase(*drawn, "definite" if role == "place" else role, 0.2)
-        return self._preposition(preposition, PLACES[preposition], phrase)
+    def _when(self, tense: str, negation: str = "") -> Clause:
+        return gloss(self._pick(TIMES[tense][: 1 if negation else None]))  # never "not soon"
 
-    def _company(self, preposition: str, french: str) -> Clause | None:
-        drawn = self._noun(frozenset(["person", "name"]))
-        if drawn is None:
-            return None
-        return self._preposition(preposition, [french], self._phrase(*drawn, "definite", 0.1))
-
-    def _adjunct(self, verb: Verb, thing: Phrase | None, animal: bool) -> Clause | None:
-        """Where, with whom, for whom: what the verb allows, or needs (marked with "!")."""
-        uses = sorted(verb.uses - {"generic", "special", "mishap"})
-        required = [use for use in uses if use.endswith("!")]
-        if not uses or not (required or self._chance(0.4)):
-            return None
-        use = (required or [self._pick(uses)])[0].rstrip("!")
-        if required and len(uses) > 1 and self._chance(0.3):
-            use = self._pick(uses).rstrip("!")
-        if use == "place":
-            fixed = frozenset(["building", "place", "town", "room", "vehicle", "tree"])
-            if thing and thing.noun and thing.noun.tags & fixed:
-                return None
-            if animal:
-                return self._location("in in on near", self._pick(["outdoor", "outdoor", "room"]))
-            return self._location("in in in on at near")
+    def _adjunct(self, verb: Verb, subject: Phrase) -> Clause:
+        """Where, with whom, for whom: what the verb allows, or needs."""
+        uses = sorted(use for use in verb.uses if use.rstrip("!") in ADJUNCTS)
+        needed = [use for use in uses if use.endswith("!")]
+        if not uses or not (needed or self._chance(0.4)):
+            return nothing()
+        use = self._pick(needed if needed and self._chance(0.7) else uses).rstrip("!")
+        if use in ("with", "for"):
+            return self._with(use)
+        if use == "from":
+            return self._after("from", self._phrase(self._noun("to", plural=False), "the"))
+        if use in ("to", "at"):
+            return self._where(only=use)
         if use == "home":
-            return self._location("in in on near", "home")
-        if use == "with":
-            return self._company("with", "avec")
-        if use == "for":
-            return self._company("for", "pour")
-        if use == "to":
-            return self._location("to")
-        if use == "at":
-            return self._location("at")
-        drawn = self._noun(frozenset(["to"]), plural=False)  # from
-        if drawn is None:
-            return None
-        return self._preposition("from", ["de"], self._phrase(*drawn, "definite", 0.1))
+            return self._where(only="in in on near", also="home")
+        if subject.noun is not None and "animal" in subject.noun.tags:
+            also = "outdoor room" if "pet" in subject.noun.tags else "outdoor"
+            return self._where(only="in in on near", also=also)
+        return self._where(only="in in in on at near")
+
+    def _thing(self, verb: Verb, subject: Phrase, negation: str) -> tuple[Clause, Phrase | None]:
+        """What the verb is done to: after the verb, or as a pronoun, which French puts before."""
+        link = Clause([Word(verb.link[0])] if verb.link[0] else [], [])
+        people = "person" in verb.objects
+        countable = bool(_cards(verb.objects, True, "", ""))
+        if "to" not in verb.uses and countable and self._chance(0.25 if people else 0.1):
+            return link, self._object_pronoun(subject, people)
+        animal = subject.noun is not None and "animal" in subject.noun.tags
+        card = self._noun(verb.animal_objects if animal else verb.objects)
+        role = "negated" if negation else "object"
+        if verb.link[1] or "generic" in verb.uses:
+            role = "definite" if verb.link[1] else "generic"
+        phrase = self._phrase(card, role, 0.25)
+        self._use(verb.english, card[0])
+        return link + phrase, None
+
+    def _object_before(
+        self, card: Card, plural: bool | None = None, barred: str = ""
+    ) -> tuple[Noun, bool]:
+        """An object in front of its verb, such that the participle gets a rare form."""
+        past = card.tense == "past" and not card.verb.imperfect
+
+        def form(drawn: tuple[Noun, bool]) -> str:
+            noun, number = drawn
+            return card.verb.participle[noun.feminine][number] if past else noun.french
+
+        return self._rarer(lambda: self._noun(card.verb.objects, plural, barred=barred), form)
+
+    def _object_pronoun(self, subject: Phrase, people: bool = True) -> Phrase:
+        barred = SAME_PEOPLE.get(subject.person, ())
+        return self._pronoun(
+            self._pick(
+                [
+                    one
+                    for one in OBJECT_PRONOUNS
+                    if one.person not in barred and (people or one.person == PLURAL)
+                ]
+            )
+        )
 
     # Clauses ------------------------------------------------------------------------------
 
-    def _lexical(self, wanted: str) -> tuple[Verb, str, int] | None:
-        """A verb with tense and person from the deck of one sort of verbs."""
-
-        def cards() -> list[tuple[Verb, str, int]]:
-            return [
-                (verb, tense, person)
-                for verb in self._verbs.values()
-                if "special" not in verb.uses and _is_sort(verb, wanted)
-                for tense, copies in TENSES.items()
-                if not (tense == "near" and "generic" in verb.uses)
-                for person in range(5)
-                for _ in range(copies[person])
-            ]
-
-        return self._draw(("verb", wanted), cards)
-
-    def _simple(
+    def _clause(
         self,
-        wanted: str = "any",
+        card: Card,
         *,
+        subject: Phrase | None = None,
         negation: str | None = None,
         question: bool = False,
-        fronted: Clause | None = None,
-        skip: str = "",
-        preceding: Phrase | None = None,
-        subject: Phrase | None = None,
-        card: tuple[Verb, str, int] | None = None,
+        front: Clause | None = None,
+        gap: str = "",
+        before: Phrase | None = None,
         modal: str = "",
         short: bool = False,
-    ) -> Clause | None:
-        """One clause with one verb.  `skip` leaves out what a question asks for."""
-        verb, tense, person = card or self._lexical(wanted) or (self._be, "present", I)
-        if question and person == I and self._chance(0.8):  # people rarely ask about themselves
-            person = YOU
-        animal = bool(verb.animal_objects) and person in (SINGULAR, PLURAL) and self._chance(0.2)
-        opening = subject is None
+    ) -> Clause:
+        """A clause with a full verb.
+
+        Args:
+            negation: "" for none; None leaves it to chance.
+            front: what comes first, such as a question word.
+            gap: "object", "place" or "time": what is asked for and therefore not said.
+            before: the direct object, if it is in front.
+            short: without place and time.
+        """
+        verb, tense, person = card
+        own_subject = subject is None
         if subject is None:
-            tags = frozenset(["animal"]) if animal else verb.subjects
-            subject = self._subject(tags, person)
-            if subject is None:
-                return None
-        self._use(verb.english)
-        if subject.noun:
-            self._relations.append((verb.english, subject.noun.english))
-            animal = "animal" in subject.noun.tags
+            if question and person == FIRST and self._chance(0.9):
+                person = SECOND  # people rarely ask about themselves
+            animal = bool(verb.animal_objects) and self._chance(0.2)
+            subject = self._subject("animal" if animal else verb.subjects, person)
         if negation is None:
-            negation = ""
-            if not question and self._chance(0.22):
-                negation = self._pick(["not", "not", "not", "never", "no longer"])
-                if negation == "no longer" and tense != "present":
-                    negation = "not"
-        adverb = ""
-        if modal:
-            tense = "past" if modal == "could" else tense
-        elif tense == "present" and verb.ing and negation in ("", "not"):
-            if self._chance(0.4) and not verb.imperfect:
+            negation = self._pick(SOMETIMES_NEGATED)
+            if negation == "no longer" and tense != "present":
+                negation = "not"
+        if negation and subject.english[0].text in ("every", "all"):
+            raise _Rejected  # "every king does not sleep" can mean two things
+        self._use(verb.english, subject.noun)
+        if tense == "present" and verb.ing and not verb.imperfect and not modal:
+            if negation in ("", "not") and self._chance(0.45):
                 tense = "progressive"
-        simple = tense in ("present", "past", "future") and not modal
-        simple = simple and tense != "future" and not {"generic", "mishap"} & verb.uses
-        if simple and not negation and self._chance(0.14):
-            adverb = self._pick(list(OFTEN))
-        # What the verb is done to.
-        english: English = []
-        french: French = []
+        adverb = ""
+        if tense in ("present", "past") and not (negation or modal):
+            habit = not verb.imperfect and "mishap" not in verb.uses
+            if habit and self._chance(0.14):
+                adverb = self._pick(list(OFTEN))
+        rest = nothing()
         clitic: French | None = None
-        thing: Phrase | None = None
-        if verb.objects and skip != "object":
-            people = bool(verb.objects & {"person"})
-            recipient = "to" in verb.uses
-            if self._chance(0.25 if people else 0.1) and not recipient:
-                thing = self._object_pronoun(subject, people)
-                text = thing.indirect if verb.link[1] == "à" else thing.french[0][0]
-                link = [Word(verb.link[0])] if verb.link[0] else []
-                if verb.link[1] == "dans":
-                    return None
-                clitic = [(text, link + thing.english)]
-                english = link + thing.english
-                preceding = None if verb.link[1] else thing
-            else:
-                drawn = self._noun((animal and verb.animal_objects) or verb.objects)
-                if drawn is None:
-                    return None
-                role = "negated" if negation else "object"
-                role = "generic" if "generic" in verb.uses else role
-                role = "definite" if verb.link[1] else role
-                thing = self._phrase(*drawn, role)
-                self._relations.append((verb.english, drawn[0].english))
-                english, french = thing.english, thing.french
-                if verb.link[1]:
-                    link = [Word(verb.link[0])] if verb.link[0] else []
-                    english = link + english
-            if recipient:
+        if verb.objects and gap != "object":
+            rest, pronoun = self._thing(verb, subject, negation)
+            if pronoun is not None:
+                text = pronoun.indirect if verb.link[1] else pronoun.french[0][0]
+                clitic = [(text, rest.english + pronoun.english)]
+                rest = Clause(rest.english + pronoun.english, [])
+                before = None if verb.link[1] else pronoun
+            elif "to" in verb.uses:
                 if self._chance(0.4):
-                    receiver = self._object_pronoun(subject, True)
+                    receiver = self._object_pronoun(subject)
                     clitic = [(receiver.indirect, receiver.english)]
-                    english = receiver.english + english
+                    rest = Clause(receiver.english + rest.english, rest.french)
                 else:
-                    company = self._company("to", "à")
-                    if company is None:
-                        return None
-                    english = english + company.english
-                    french = french + company.french
+                    rest = rest + self._with("to")
         group = self._group(
-            verb, tense, subject, negation=negation, question=question, adverb=adverb,
-            modal=modal, clitic=clitic, preceding=preceding,
+            Card(verb, tense, person), subject, negation=negation, question=question,
+            adverb=adverb, modal=modal, clitic=clitic, before=before,
         )  # fmt: skip
-        if verb.link[1] and french:  # "entre dans": the preposition is the verb's in English
-            source = [english[0]] if verb.link[0] else group.main
-            french = [(verb.link[1], source), *french]
-        uses = "to" not in verb.uses or not verb.objects
-        needed = any(use.endswith("!") for use in verb.uses)
-        if skip != "place" and uses and (needed or not short):
-            adjunct = self._adjunct(verb, thing, animal)
-            if adjunct is None and needed:
-                return None
-            if adjunct is not None:
-                english = [*english, *adjunct.english]
-                french = [*french, *adjunct.french]
-        timely = tense in TIMES and not verb.imperfect and not modal and not adverb
-        if timely and negation in ("", "not") and skip != "time" and not short:
-            if self._chance(0.25):
-                time = self._time(tense, negation)
-                if self._chance(0.2) and opening and not question and not fronted:
-                    fronted = time
+        if verb.link[1] and rest.french:
+            link = rest.english[:1] if verb.link[0] else group.main
+            rest = Clause(rest.english, [(verb.link[1], link), *rest.french])
+        needs = any(use.endswith("!") for use in verb.uses)
+        if gap != "place" and (needs or not short) and not ("to" in verb.uses and verb.objects):
+            fixed = self._used & FIXED_THINGS and verb.objects
+            if not fixed:
+                rest = rest + self._adjunct(verb, subject)
+        if not (short or verb.imperfect or modal or adverb or gap == "time"):
+            planned = tense != "past" and "mishap" in verb.uses  # nobody falls every day
+            if negation in ("", "not") and not planned and self._chance(0.25):
+                time = self._when(tense, negation)
+                free = own_subject and front is None and not (question or negation)
+                if free and self._chance(0.2):
+                    front = time
                 else:
-                    english = [*english, *time.english]
-                    french = [*french, *time.french]
-        return self._join(subject, group, english, french, fronted)
+                    rest = rest + time
+        return self._join(subject, group, rest, question, front)
 
-    def _statement(self) -> Clause | None:
-        clause = self._simple()
-        return self._close(clause) if clause else None
+    def _described(self, adjectives: float = 0.15) -> Phrase:
+        """A subject of "be": people, animals and things alike."""
+        person = self._person((2, 2, 9, 2, 7))
+        if person in (FIRST, SECOND, WE) or self._chance(0.3):
+            return self._subject("person name animal", person)
+        tags = " ".join(sorted({tag for one in lexicon().adjectives for tag in one.tags}))
+        return self._phrase(self._noun(tags, person == PLURAL), "topic", adjectives)
 
-    def _question(self) -> Clause | None:
-        clause = self._simple(negation="", question=True)
-        return self._close(clause, "?") if clause else None
-
-    def _wh_question(self) -> Clause | None:
-        kind = self._pick(
-            ["where", "when", "why", "why", "what", "which", "how many", "who", "who"]
-        )
-        if kind in ("when", "why"):
-            word = Word(kind)
-            french = "quand" if kind == "when" else "pourquoi"
-            fronted = Clause([word], [(french, [word])])
-            skip = "time" if kind == "when" else ""
-            clause = self._simple(negation="", question=True, fronted=fronted, skip=skip)
-        elif kind == "where":
-            word = Word(kind)
-            fronted = Clause([word], [("où", [word])])
-            clause = self._simple(
-                "place", negation="", question=True, fronted=fronted, skip="place"
-            )
-        elif kind == "what":
-            word = Word(kind)
-            fronted = Clause([word], [("que", [word])])
-            clause = self._simple(
-                "thing", negation="", question=True, fronted=fronted, skip="object"
-            )
-        elif kind == "who":
-            word = Word(kind)
-            subject = Phrase([word], [("qui", [word])], SINGULAR)
-            card = self._lexical("human")
-            if card is None:
-                return None
-            clause = self._simple(card=(card[0], card[1], SINGULAR), subject=subject, negation="")
-        else:
-            card = self._lexical("thing")
-            if card is None:
-                return None
-            drawn = self._noun(
-                card[0].objects - {"person", "name"}, plural=kind == "how many" or None
-            )
-            if drawn is None or not drawn[0].plural:
-                return None
-            noun, plural = drawn
-            self._use(noun.english)
-            self._relations.append((card[0].english, noun.english))
-            words = [Word(text) for text in kind.split()]
-            name = Word(noun.plural if plural else noun.english)
-            if kind == "which":
-                form = ("quelle" if noun.feminine else "quel") + "s" * plural
-                first: French = [(form, words)]
-            else:
-                first = [("combien", words), ("de", words)]
-            phrase = Phrase([*words, name], [*first, (noun.french_plural if plural else noun.french, [name])],
-                            PLURAL if plural else SINGULAR, noun.feminine, plural, noun)  # fmt: skip
-            fronted = Clause(phrase.english, phrase.french)
-            clause = self._simple(card=card, negation="", question=True, fronted=fronted,
-                                  skip="object", preceding=phrase)  # fmt: skip
-        return self._close(clause, "?") if clause else None
-
-    def _modal(self) -> Clause | None:
-        card = self._lexical("any")
-        if card is None:
-            return None
-        verb, _, person = card
-        modal = self._pick(["can", "must", "want", "want", "could"])
-        if verb.imperfect:  # nobody can or must know a town
-            modal = "want"
-        elif "mishap" in verb.uses:
-            modal = self._pick(["can", "must"])
-        question = self._chance(0.2) and modal != "must"
-        negation = "not" if not question and self._chance(0.3) else ""
-        if "mishap" in verb.uses and modal == "must":
-            negation = "not"
-        tense = "past" if modal == "want" and self._chance(0.3) else "present"
-        clause = self._simple(
-            card=(verb, tense, person), negation=negation, question=question, modal=modal
-        )
-        return self._close(clause, "?" if question else ".") if clause else None
-
-    def _describe(
+    def _be(
         self,
         subject: Phrase,
-        noun: Noun | None,
         tense: str,
-        negation: str,
-        question: bool,
-        only: list[str] | None = None,
-    ) -> Clause | None:
-        """Subject, be, adjective."""
-        tags = noun.tags if noun else frozenset(["person"])
-        kinds = {one.kind for one in lexicon().adjectives if one.english in self._used}
-        choices = [
-            one
-            for one in lexicon().adjectives
-            if one.tags & tags
-            and one.position != "attributive"
-            and one.kind not in kinds
-            and one.english not in self._used
-            and (only is None or one.english in only)
-        ]
-        if not choices:
-            return None
-        adjective = self._pick(choices)
-        self._use(adjective.english)
-        if noun:
-            self._relations.append((adjective.english, noun.english))
-        group = self._group(self._be, tense, subject, negation=negation, question=question)
+        *,
+        negation: str = "",
+        question: bool = False,
+        only: str = "",
+        noun: Noun | None = None,
+    ) -> Clause:
+        """Subject, be and an adjective; `noun` is what a pronoun stands for."""
+        noun = noun or subject.noun
+        choices = _fitting(noun, "with être")
+        if only:
+            choices = [one for one in choices if one.english in only.split()]
+        adjective, form = self._adjective(subject, noun, subject.plural, choices)
         word = Word(adjective.english)
-        english: English = [word]
-        french: French = [(adjective.french[subject.feminine][subject.plural], [word])]
-        graded = adjective.kind not in ("colour", "value", "importance")
-        if graded and self._chance(0.3):
-            degree = Word(self._pick(["very", "too"]))
-            english.insert(0, degree)
-            french.insert(0, ("très" if degree.text == "very" else "trop", [degree]))
-        return self._join(subject, group, english, french)
+        rest = Clause([word], [(form, [word])])
+        if adjective.kind not in ("colour", "value", "importance") and self._chance(0.3):
+            rest = gloss("very=très" if only else self._pick(["very=très", "too=trop"])) + rest
+        card = Card(self._verbs["be"], tense, subject.person)
+        group = self._group(card, subject, negation=negation, question=question)
+        return self._join(subject, group, rest, question)
 
-    def _described(self) -> Phrase | None:
-        """A subject of "be": people, animals and things alike."""
-        person = self._draw("be", lambda: [I, I, YOU, YOU, WE, WE, *[SINGULAR] * 9, *[PLURAL] * 6])
-        if person in (I, YOU, WE):
-            return self._subject(frozenset(["person"]), person)
-        every = frozenset(tag for one in lexicon().adjectives for tag in one.tags)
-        if self._chance(0.3):
-            return self._subject(frozenset(["person", "name", "animal"]), person)
-        drawn = self._noun(every, plural=person == PLURAL)
-        return self._phrase(*drawn, "subject", 0.15) if drawn else None
+    # Kinds of sentences -------------------------------------------------------------------
 
-    def _description(self) -> Clause | None:
-        subject = self._described()
-        if subject is None:
-            return None
-        question = self._chance(0.2)
-        tense = self._pick(["present", "present", "past", "future"])
-        negation = "not" if not question and self._chance(0.25) else ""
-        noun = subject.noun
-        clause = self._describe(subject, noun, tense, negation, question)
-        if clause is None:
-            return None
-        if question and self._chance(0.3):
-            why = Word("why")
-            clause = Clause([why, *clause.english], [("pourquoi", [why]), *clause.french])
-        return self._close(clause, "?" if question else ".")
+    def _statement(self) -> Clause:
+        return self._clause(self._verb("any")) + gloss(".=.")
 
-    def _comparison(self) -> Clause | None:
-        subject = self._described()
-        if subject is None or subject.person in (I, YOU, WE):
-            return None
-        tags = subject.noun.tags if subject.noun else frozenset(["person"])
-        choices = [
-            one
-            for one in lexicon().adjectives
-            if one.comparative and one.tags & tags and one.english not in self._used
-        ]
-        if not choices:
-            return None
-        adjective = self._pick(choices)
-        family = tags & {"person", "name"} or tags & adjective.tags
-        drawn = self._noun(frozenset(family))
-        if drawn is None or not drawn[0].tags & adjective.tags:
-            return None
-        other = self._phrase(*drawn, "definite", 0.0)
-        self._use(adjective.english)
-        self._relations.append((adjective.english, drawn[0].english))
-        if subject.noun:
-            self._relations.append((adjective.english, subject.noun.english))
-        tense = self._pick(["present", "present", "past"])
-        group = self._group(self._be, tense, subject)
-        word, than = Word(adjective.comparative), Word("than")
-        form = adjective.french[subject.feminine][subject.plural]
-        french: French = [("plus", [word]), (form, [word]), ("que", [than]), *other.french]
-        return self._close(self._join(subject, group, [word, than, *other.english], french))
+    def _question(self) -> Clause:
+        return self._clause(self._verb("any"), negation="", question=True) + gloss("?=?")
 
-    def _place(self) -> Clause | None:
-        """Where people, animals and things are."""
-        plural = self._chance(0.35)
-        if self._chance(0.5):
-            drawn = self._noun(frozenset(["person", "name", "animal"]), plural=plural)
-            if drawn is None:
-                return None
-            subject = self._phrase(*drawn, "subject", 0.15)
-            where = self._location()
+    def _wh_question(self) -> Clause:
+        kind = self._pick(["where", "when", "why", "why", "what", "which", "which", "how many", "who"])
+        asked = {
+            "where": ("place", "place", "où"),
+            "when": ("any", "time", "quand"),
+            "why": ("any", "", "pourquoi"),
+            "what": ("direct", "object", "que"),
+        }
+        if kind in asked:
+            sort, gap, french = asked[kind]
+            card = self._verb(sort)
+            if kind == "what" and card.verb.objects == "person name":
+                raise _Rejected
+            front = gloss(f"{kind}={french}")
+            clause = self._clause(card, negation="", question=True, front=front, gap=gap)
+        elif kind == "who":
+            card = self._verb("any")._replace(person=SINGULAR)
+            front = gloss("who=qui")
+            subject = Phrase(front.english, front.french)
+            clause = self._clause(card, subject=subject, negation="")
         else:
-            drawn = self._noun(frozenset(["portable", "clothing", "pet"]), plural=plural)
-            if drawn is None:
-                return None
-            subject = self._phrase(*drawn, "subject", 0.15)
-            where = self._nearby()
-        if not where.english:
-            return None
+            card = self._verb("direct")
+            if self._chance(0.4):
+                card = card._replace(tense="past")
+            many = True if kind == "how many" else None
+            noun, plural = self._object_before(card, many, "person name stuff drink")
+            self._use(noun.english)
+            self._use(card.verb.english, noun)
+            which = ("quelle" if noun.feminine else "quel") + "s" * plural
+            front = gloss(f"which={which}" if kind == "which" else "how many=combien de")
+            front += gloss(f"{noun.plural}={noun.french_plural}" if plural else f"{noun.english}={noun.french}")  # fmt: skip
+            phrase = Phrase(front.english, front.french, SINGULAR, noun.feminine, plural, noun)
+            clause = self._clause(
+                card, negation="", question=True, front=front, gap="object", before=phrase
+            )
+        return clause + gloss("?=?")
+
+    def _modal(self) -> Clause:
+        card = self._verb("any")
+        modal = self._pick(["can", "must", "want", "want", "could"])
+        if card.verb.imperfect:  # one may want to know a town, not have to
+            modal = "want"
+        elif "mishap" in card.verb.uses:
+            modal = self._pick(["can", "must"])  # and not, below
+        elif "mental" in card.verb.uses:
+            modal = self._pick(["can", "want", "could"])
+        question = modal != "must" and self._chance(0.2)
+        negation = "not" if not question and self._chance(0.3) else ""
+        if "mishap" in card.verb.uses:
+            negation, question = "not", False
+        past = modal == "could" or (modal == "want" and self._chance(0.3))
+        card = card._replace(tense="past" if past else "present")
+        clause = self._clause(card, negation=negation, question=question, modal=modal)
+        return clause + gloss("?=?" if question else ".=.")
+
+    def _description(self) -> Clause:
+        """The table is very old."""
+        question = self._chance(0.2)
+        negation = "not" if not question and self._chance(0.25) else ""
+        tense = self._pick(["present", "present", "past", "future"])
+        clause = self._be(self._described(), tense, negation=negation, question=question)
+        if question and self._chance(0.3):
+            clause = gloss("why=pourquoi") + clause
+        return clause + gloss("?=?" if question else ".=.")
+
+    def _comparison(self) -> Clause:
+        """The dog is bigger than the cat."""
+        compared = [one for one in lexicon().adjectives if one.comparative]
+        adjective = self._draw("compared", compared)
+        people = adjective.tags & {"person", "elder", "name"}
+        tags = " ".join(sorted(people or [self._pick(sorted(adjective.tags))]))
+        subject = self._subject(tags, self._person()) if people else self._phrase(self._noun(tags), "topic", 0)  # fmt: skip
+        other = self._phrase(self._noun(tags), adjectives=0)
+        self._use(adjective.english, subject.noun)
+        self._use(adjective.english, other.noun)
+        form = adjective.french[subject.feminine][subject.plural]
+        rest = gloss(f"{adjective.comparative}=plus {form}|than=que") + other
         tense = self._pick(["present", "present", "past"])
+        group = self._group(Card(self._verbs["be"], tense, subject.person), subject)
+        return self._join(subject, group, rest) + gloss(".=.")
+
+    def _place(self) -> Clause:
+        """Where people, animals and things are."""
+        people = self._chance(0.5)
+        tags = "person name animal" if people else "portable clothing pet"
+        subject = self._phrase(self._noun(tags, self._chance(0.35)), "topic", 0.15)
+        tense = self._pick(["present", "present", "past"])
+        card = Card(self._verbs["be"], tense, subject.person)
         if self._chance(0.2):
-            ask = Word("where")
-            be = Word(BE[tense][subject.person])
-            form = self._be.present if tense == "present" else self._be.imperfect
-            return self._close(
-                Clause([ask, be, *subject.english], [("où", [ask]), (form[subject.person], [be]), *subject.french]),
-                "?",
-            )  # fmt: skip
+            group = self._group(card, subject)
+            be = Clause(group.auxiliary, group.french)
+            return gloss("where=où") + be + subject + gloss("?=?")
         question = self._chance(0.2)
         negation = "not" if not question and self._chance(0.2) else ""
-        group = self._group(self._be, tense, subject, negation=negation, question=question)
-        clause = self._join(subject, group, where.english, where.french)
-        return self._close(clause, "?" if question else ".")
+        group = self._group(card, subject, negation=negation, question=question)
+        where = self._where(PEOPLE_ARE if people else THINGS_ARE)
+        return self._join(subject, group, where, question) + gloss("?=?" if question else ".=.")
 
-    def _nearby(self, prepositions: str | None = None) -> Clause:
-        """On the table, behind the house: where things are."""
-        choices = prepositions.split() if prepositions else list(NEARBY)
-        preposition = self._pick(choices)
-        drawn = self._noun(frozenset(NEARBY[preposition].split()), self._chance(0.2))
-        if drawn is None:
-            return Clause([], [])
-        phrase = self._phrase(*drawn, "definite", 0.2)
-        return self._preposition(preposition, PLACES[preposition], phrase)
-
-    def _there_is(self) -> Clause | None:
-        plural = self._chance(0.5)
+    def _there_is(self) -> Clause:
+        """There is no cat in the garden: il n'y a pas de chat dans le jardin."""
         people = self._chance(0.5)
-        tags = ["person", "animal"] if people else ["portable", "clothing", "food", "drink"]
-        drawn = self._noun(frozenset(tags), plural=None if not plural else True)
-        if drawn is None or drawn[0].tags & {"kin"}:
-            return None
-        noun, plural = drawn
+        tags = "person animal" if people else "portable clothing food drink"
+        noun, plural = self._noun(tags, self._pick([None, True]), barred="kin")
         negative = self._chance(0.3)
-        phrase = self._phrase(noun, plural, "none" if negative else "indefinite", 0.2)
-        if people:
-            where = self._location("in in on near")
-        else:
-            where = self._nearby("on in" if noun.tags & {"food", "drink"} else None)
-        if not where.english:
-            return None
-        there = Word("there")
-        tense = self._pick(["present", "present", "past"])
-        be = Word(BE[tense][PLURAL if plural else SINGULAR])
-        form = "a" if tense == "present" else "avait"
-        question = not negative and self._chance(0.25)
-        verb = (form, [be])
+        phrase = self._phrase((noun, plural), "none" if negative else "new", 0.2)
+        edible = noun.tags & {"food", "drink"}
+        where = self._where(PEOPLE_ARE, "in in on near") if people else self._where(THINGS_ARE, "on in" if edible else "")  # fmt: skip
+        past = self._chance(0.3)
+        there = gloss("there=il y")
+        be = gloss(f"{BE['past' if past else 'present'][phrase.person]}={'avait' if past else 'a'}")
+        there.french += be.french
         if negative:
             no = phrase.english[:1]
-            french = [("il", [there]), ("ne", no), ("y", [there]), verb, ("pas", no)]
-        else:
-            french = [("il", [there]), ("y", [there]), verb]
-        english = [there, be]
-        if question:
-            english = [be, there]
-            french = [("est-ce", [be]), ("que", [be]), *french]
-        clause = Clause(
-            [*english, *phrase.english, *where.english], [*french, *phrase.french, *where.french]
-        )
-        return self._close(clause, "?" if question else ".")
+            there.french.insert(1, ("ne", no))
+            there.french.append(("pas", no))
+        elif self._chance(0.25):
+            asking = gloss(f"{be.english[0].text}=est-ce que")
+            be.french[:] = []
+            there.french[-1] = (there.french[-1][0], asking.english)
+            return asking + there + phrase + where + gloss("?=?")
+        there.english += be.english
+        return there + phrase + where + gloss(".=.")
 
-    def _feeling(self) -> Clause | None:
+    def _feeling(self) -> Clause:
         """He is hungry: il a faim."""
-        person = self._draw(
-            "feel", lambda: [I, I, YOU, YOU, WE, WE, *[SINGULAR] * 5, *[PLURAL] * 4]
-        )
-        subject = self._subject(frozenset(["person", "name", "animal"]), person)
-        if subject is None:
-            return None
+        subject = self._subject("person name animal", self._person())
         tense = self._pick(["present", "present", "past", "future"])
         question = self._chance(0.2)
         negation = "" if question else self._pick(["", "", "", "not", "never"])
-        be = self._group(self._be, tense, subject, negation=negation, question=question)
+        # English says "be" where French says avoir.
+        be = self._group(Card(self._verbs["be"], tense, subject.person), subject, negation=negation, question=question)  # fmt: skip
         have = self._verbs["have"]
         forms = {"present": have.present, "past": have.imperfect, "future": have.future}[tense]
-        links = be.auxiliary + be.main
-        be.french = [
-            (forms[subject.person], links) if found == links else (text, found)
-            for text, found in be.french
-        ]
-        english, _, french = self._pick(["hungry=faim", "thirsty=soif", "afraid=peur"]).partition(
-            "="
-        )
-        word = Word(english)
-        self._use(english)
-        end: English = [word]
-        other: French = [(french, [word])]
-        if english == "afraid" and self._chance(0.6):
-            drawn = self._noun(frozenset(["animal", "person"]))
-            if drawn is None:
-                return None
-            phrase = self._phrase(*drawn, "definite", 0.2)
-            of = Word("of")
-            end = [*end, of, *phrase.english]
-            other = [*other, ("de", [of]), *phrase.french]
+        place = 1 if negation else 0
+        be.french[place] = (forms[subject.person], be.french[place][1])
+        feeling = self._pick(["hungry=faim", "thirsty=soif", "afraid=peur"])
+        rest = gloss(feeling)
+        if feeling == "afraid=peur" and self._chance(0.6):
+            rest = rest + self._after("of", self._phrase(self._noun("animal person"), adjectives=0.2))
         elif not negation and self._chance(0.3):
-            very = Word("very")
-            end, other = [very, *end], [("très", [very]), *other]
-        clause = self._join(subject, be, end, other)
-        return self._close(clause, "?" if question else ".")
+            rest = gloss("very=très") + rest
+        clause = self._join(subject, be, rest, question)
+        return clause + gloss("?=?" if question else ".=.")
 
-    def _need(self) -> Clause | None:
+    def _need(self) -> Clause:
         """She needs a coat: elle a besoin d'un manteau."""
-        person = self._draw("need", lambda: [I, YOU, WE, *[SINGULAR] * 3, *[PLURAL] * 2])
-        subject = self._subject(frozenset(["person", "name"]), person)
-        drawn = self._noun(frozenset(["portable", "clothing", "vehicle", "stuff", "device"]))
-        if subject is None or drawn is None:
-            return None
-        noun, plural = drawn
-        phrase = self._phrase(noun, plural, "definite" if plural or not noun.plural else "object")
+        subject = self._subject("person name", self._person())
+        noun, plural = self._noun("portable clothing vehicle stuff device")
+        # After "de" there is no "des" and no "du": only what has another article can be needed.
+        role = "definite" if plural or not noun.plural else "object"
+        phrase = self._phrase((noun, plural), role, 0.2)
+        self._use("need", noun)
         question = self._chance(0.15)
-        negation = "" if question else self._pick(["", "", "", "", "not"])
+        negation = "not" if not question and self._chance(0.2) else ""
         tense = self._pick(["present", "present", "past", "future"])
-        have = self._verbs["have"]
-        group = self._group(have, tense, subject, negation=negation, question=question)
+        card = Card(self._verbs["have"], tense, subject.person)
+        group = self._group(card, subject, negation=negation, question=question)
         need = group.main[-1]
         need.text = {"has": "needs", "had": "needed"}.get(need.text, "need")
-        self._use("need")
-        self._relations.append(("need", noun.english))
-        french: French = [("besoin", [need]), ("de", [need]), *phrase.french]
-        clause = self._join(subject, group, phrase.english, french)
-        return self._close(clause, "?" if question else ".")
+        rest = Clause([], [("besoin", [need]), ("de", [need])]) + phrase
+        return self._join(subject, group, rest, question) + gloss("?=?" if question else ".=.")
 
-    # Sentences of two clauses -------------------------------------------------------------
-
-    def _conjunction(self, word: str) -> Clause:
-        english = Word(word)
-        return Clause([english], [(text, [english]) for text in CONJUNCTIONS[word]])
-
-    def _same_thing(self) -> Clause | None:
+    def _same_thing(self) -> Clause:
         """I bought a car and I sold it: "it" is the car, la voiture."""
-        pairs = [tuple(pair.split()) for pair in SEQUENCES.split(",")]
-        first, second = self._draw("sequences", lambda: pairs)
-        one, two = self._verbs[first], self._verbs[second]
-        drawn = self._noun(one.objects - {"pet", "person", "name"}, also=two.objects)
-        person = self._draw("same", lambda: [I, YOU, WE, *[SINGULAR] * 3, *[PLURAL] * 2])
-        subject = self._subject(frozenset(["person", "name"]), person, 0.0)
-        if drawn is None or subject is None:
-            return None
-        noun, plural = drawn
+        pairs = [pair.split() for pair in SEQUENCES.split(",")]
+        one, two = (self._verbs[verb] for verb in self._draw("sequences", pairs))
+        noun, plural = self._noun(one.objects, also=two.objects, barred="pet person name")
+        subject = self._subject("person name", self._person(), 0)
         tense = self._pick(["past", "past", "past", "near", "future"])
-        phrase = self._phrase(noun, plural, "object", 0.2)
-        self._use(first)
-        self._use(second)
-        self._relations += [(first, noun.english), (second, noun.english)]
-        start = self._group(one, tense, subject)
-        clause = self._join(subject, start, phrase.english, phrase.french)
-        pronoun = Word("them" if plural else "it")
-        form = "les" if plural else "la" if noun.feminine else "le"
-        antecedent = Phrase([pronoun], [(form, [pronoun])], feminine=noun.feminine, plural=plural)
-        again = self._repeat(subject)
+        thing = self._phrase((noun, plural), "object", 0.2)
+        for verb in (one, two):
+            self._use(verb.english, noun)
+        first = self._join(subject, self._group(Card(one, tense, 0), subject), thing)
+        again = self._again(subject)
+        word = Word("them" if plural else "it")
+        pronoun = Phrase([word], [("les" if plural else "la" if noun.feminine else "le", [word])],
+                         feminine=noun.feminine, plural=plural)  # fmt: skip
         negation = "not" if self._chance(0.2) else ""
-        follow = self._group(
-            two, tense, again, negation=negation, clitic=antecedent.french, preceding=antecedent
+        group = self._group(
+            Card(two, tense, 0), again, negation=negation, clitic=pronoun.french, before=pronoun
         )
-        link = self._conjunction(
-            "but" if negation or second in ("lose", "forget", "break") else "and"
-        )
-        more = self._join(again, follow, [pronoun], [])
-        return self._close(
-            Clause(
-                [*clause.english, *link.english, *more.english],
-                [*clause.french, *link.french, *more.french],
-            )
-        )
+        second = self._join(again, group, Clause(pronoun.english, []))
+        loss = negation or two.english in ("lose", "forget", "break")
+        return first + gloss(CONJUNCTIONS["but" if loss else "and"]) + second + gloss(".=.")
 
-    def _repeat(self, subject: Phrase) -> Phrase:
-        """The pronoun for a subject that comes a second time."""
-        if subject.is_pronoun:
-            text, french = subject.english[0].text, subject.french[0][0]
-        elif subject.plural:
-            text, french = "they", "elles" if subject.feminine else "ils"
-        elif subject.noun and subject.noun.tags & {"person", "name"}:
-            text, french = ("she", "elle") if subject.feminine else ("he", "il")
-        else:
-            text, french = "it", "elle" if subject.feminine else "il"
-        word = Word(text)
-        return Phrase(
-            [word], [(french, [word])], subject.person, subject.feminine, subject.plural, None
-        )
-
-    def _reason(self) -> Clause | None:
+    def _reason(self) -> Clause:
         """The table is old but it is beautiful; she bought the dress because it was red."""
         plural = self._chance(0.35)
+        tags = "furniture vehicle clothing container building text fragile"
         if self._chance(0.5):
-            drawn = self._noun(
-                frozenset(["furniture", "vehicle", "clothing", "container", "building", "text", "fragile"]),
-                plural=plural,
-            )  # fmt: skip
-            if drawn is None:
-                return None
-            phrase = self._phrase(*drawn, "subject", 0.0)
+            thing = self._phrase(self._noun(tags, plural), "topic", 0)
             tense = self._pick(["present", "past"])
-            first = self._describe(phrase, phrase.noun, tense, "", False)
-            joint = "but"
-        else:
-            pick = self._pick(list(REASONS))
-            verb = self._verbs[pick]
-            drawn = self._noun(verb.objects & {"furniture", "vehicle", "clothing", "container", "building", "portable"}, plural=plural)  # fmt: skip
-            person = self._draw("reason", lambda: [I, YOU, WE, *[SINGULAR] * 4])
-            subject = self._subject(frozenset(["person", "name"]), person, 0.0)
-            if drawn is None or subject is None:
-                return None
-            phrase = self._phrase(*drawn, "definite", 0.0)
-            tense = "past"
-            self._use(pick)
-            self._relations.append((pick, drawn[0].english))
-            group = self._group(verb, tense, subject)
-            first = self._join(subject, group, phrase.english, phrase.french)
-            joint = "because"
-        if first is None:
-            return None
-        reasons = REASONS[pick].split() if joint == "because" else None
-        second = self._describe(self._repeat(phrase), phrase.noun, tense, "", False, reasons)
-        if second is None:
-            return None
-        link = self._conjunction(joint)
-        return self._close(
-            Clause(
-                [*first.english, *link.english, *second.english],
-                [*first.french, *link.french, *second.french],
-            )
-        )
+            first = self._be(thing, tense)
+            second = self._be(self._again(thing), tense, noun=thing.noun)
+            return first + gloss(CONJUNCTIONS["but"]) + second + gloss(".=.")
+        verb = self._verbs[self._pick(list(REASONS))]
+        thing = self._phrase(self._noun(verb.objects, plural, tags), adjectives=0)
+        subject = self._subject("person name", self._person(), 0)
+        self._use(verb.english, thing.noun)
+        first = self._join(subject, self._group(Card(verb, "past", 0), subject), thing)
+        second = self._be(self._again(thing), "past", only=REASONS[verb.english], noun=thing.noun)
+        return first + gloss(CONJUNCTIONS["because"]) + second + gloss(".=.")
 
-    def _two_clauses(self) -> Clause | None:
+    def _two_clauses(self) -> Clause:
+        """Marie sings and Paul dances; they are not working because they are tired."""
         joint = self._pick(["and", "but", "because", "because", "when"])
-        tense = self._pick(["present", "past"])
-        card = self._lexical("activity")
-        if card is None:
-            return None
+        card = self._verb("activity")
+        if joint not in ("and", "but") or card.tense == "near":
+            card = card._replace(tense=self._pick(["present", "past"]))
+        tense = card.tense
+        subject = self._subject("person name", card.person, 0)
         negation = "not" if joint == "because" and self._chance(0.5) else ""
-        subject = self._subject(frozenset(["person", "name"]), card[2], 0.0)
-        if subject is None:
-            return None
-        first = self._simple(
-            card=(card[0], tense, card[2]), negation=negation, subject=subject, short=True
-        )
+        first = self._clause(card, subject=subject, negation=negation, short=True)
         if joint == "because":
-            again = self._repeat(subject)
-            second = self._describe(again, subject.noun, tense, "", False, CAUSES.split())
+            second = self._be(self._again(subject), tense, only=CAUSES[negation], noun=subject.noun)
         else:
-            other = self._lexical("activity")
-            if other is None:
-                return None
-            second = self._simple(card=(other[0], tense, other[2]), negation="", short=True)
-        if first is None or second is None:
-            return None
-        link = self._conjunction(joint)
-        return self._close(
-            Clause(
-                [*first.english, *link.english, *second.english],
-                [*first.french, *link.french, *second.french],
-            )
-        )
+            other = self._verb("activity")._replace(tense=tense)
+            second = self._clause(other, negation="", short=True)
+            self._check_they(subject, second)
+        return first + gloss(CONJUNCTIONS[joint]) + second + gloss(".=.")
 
-    def _relative(self) -> Clause | None:
+    def _relative(self) -> Clause:
         """The man who sings is happy; the letter that she wrote is long."""
-        if self._chance(0.5):
-            drawn = self._noun(frozenset(["person"]))
-            if drawn is None or "kin" in drawn[0].tags:
-                return None
-            head = self._phrase(*drawn, "the", 0.0)
-            card = self._lexical("event")
-            if card is None:
-                return None
-            who = Word("who")
-            subject = Phrase([who], [("qui", [who])], head.person, head.feminine, head.plural, None)
-            inner = self._simple(card=(card[0], card[1], head.person), subject=subject, short=True)
+        if self._chance(0.35):
+            head = self._phrase(self._noun("person", barred="kin"), "the", 0)
+            who = gloss("who=qui")
+            subject = Phrase(
+                who.english, who.french, head.person, head.feminine, head.plural, head.noun
+            )
+            card = self._verb("any")._replace(person=head.person)
+            inner = self._clause(card, subject=subject, short=True)
         else:
-            card = self._lexical("thing")
-            if card is None:
-                return None
-            verb, tense, person = card
-            drawn = self._noun(verb.objects - {"person", "name"}, self._chance(0.4))
-            if drawn is None:
-                return None
-            if self._chance(0.6):
-                card = (verb, "past", person)
-            head = self._phrase(*drawn, "the", 0.0)
-            that = Word("that")
-            relation = Clause([that], [("que", [that])])
-            self._relations.append((verb.english, drawn[0].english))
-            inner = self._simple(
-                card=card, fronted=relation, skip="object", preceding=head, short=True
-            )
-        if inner is None:
-            return None
-        if self._chance(0.4):
-            opener = self._pick(["see", "know", "look", "watch"])
-            verb = self._verbs[opener]
-            if head.noun is None or not head.noun.tags & verb.objects or opener in self._used:
-                return None
-            person = self._draw("relative", lambda: [I, YOU, WE, SINGULAR, SINGULAR, PLURAL])
-            subject = self._subject(frozenset(["name", "kin"]), person, 0.0)
-            if subject is None:
-                return None
-            self._use(opener)
-            self._relations.append((opener, head.noun.english))
-            group = self._group(verb, "present", subject)
-            clause = self._join(
-                subject, group, [*head.english, *inner.english], [*head.french, *inner.french]
-            )
-            return self._close(clause)
-        noun = head.noun
+            card = self._verb("direct")
+            if self._chance(0.75):
+                card = card._replace(tense="past")
+            head = self._phrase(self._object_before(card, barred="kin name"), "the", 0)
+            self._use(card.verb.english, head.noun)
+            that = gloss("that=que")
+            inner = self._clause(card, front=that, gap="object", before=head, short=True)
+        both = head + inner
         whole = Phrase(
-            [*head.english, *inner.english],
-            [*head.french, *inner.french],
-            head.person,
-            head.feminine,
-            head.plural,
-            noun,
+            both.english, both.french, head.person, head.feminine, head.plural, head.noun
         )
-        clause2 = self._describe(whole, noun, self._pick(["present", "past"]), "", False)
-        return self._close(clause2) if clause2 else None
+        if self._chance(0.6):
+            return self._be(whole, self._pick(["present", "past"])) + gloss(".=.")
+        opener = self._verbs[self._pick(["see", "know", "look", "watch"])]
+        assert head.noun is not None
+        if opener.english in self._used or not head.noun.tags & set(opener.objects.split()):
+            raise _Rejected
+        subject = self._subject("name kin", self._person(), 0)
+        tense = "progressive" if opener.ing else "present"
+        self._use(opener.english, subject.noun)
+        self._use(opener.english, head.noun)
+        return self._join(subject, self._group(Card(opener, tense, 0), subject), whole) + gloss(".=.")  # fmt: skip
 
-    def _opinion(self) -> Clause | None:
+    def _opinion(self) -> Clause:
         """She thinks that he is tired: elle pense qu'il est fatigué."""
-        person = self._draw("opinion", lambda: [I, YOU, WE, *[SINGULAR] * 3, *[PLURAL] * 2])
-        subject = self._subject(frozenset(["person", "name"]), person, 0.1)
-        if subject is None:
-            return None
+        subject = self._subject("person name", self._person((2, 2, 6, 2, 4)), 0.1)
         verb = self._verbs[self._pick(["think", "say"])]
-        self._use(verb.english)
-        if subject.noun:
-            self._relations.append((verb.english, subject.noun.english))
+        self._use(verb.english, subject.noun)
         tense = self._pick(["present", "present", "past"])
-        if self._chance(0.5):
-            other = self._described()
-            if other is None:
-                return None
-            inner = self._describe(other, other.noun, tense, "", False)
+        if tense == "past" or self._chance(0.5):
+            inner = self._be(self._described(), tense)
         else:
-            card = self._lexical("any")
-            if card is None:
-                return None
-            tense = "present"
-            inner = self._simple(card=card, short=True)
-        if inner is None:
-            return None
-        group = self._group(verb, tense, subject)
-        that = Word("that")
-        clause = self._join(
-            subject, group, [that, *inner.english], [("que", [that]), *inner.french]
-        )
-        return self._close(clause)
+            inner = self._clause(self._verb("any"), short=True)
+        self._check_they(subject, inner)
+        group = self._group(Card(verb, tense, 0), subject)
+        return self._join(subject, group, gloss("that=que") + inner) + gloss(".=.")
 
-    def _weather(self) -> Clause | None:
+    def _weather(self) -> Clause:
         """It is raining, it is cold: il pleut, il fait froid."""
-        it = Word("it")
         kind = self._pick(["rain", "snow", "rain", "snow", "cold", "hot"])
         tense = self._pick(["present", "past", "future"])
-        if kind in ("cold", "hot"):
-            be = {"present": ["is"], "past": ["was"], "future": ["will", "be"]}[tense]
-            words = [Word(text) for text in be]
-            word = Word(kind)
-            form = {"present": "fait", "past": "faisait", "future": "fera"}[tense]
-            french: French = [(form, words), ("froid" if kind == "cold" else "chaud", [word])]
-            words = [*words, word]
-        else:
-            verb = {"present": ["is", kind + "ing"], "past": [kind + "ed"],
-                    "future": ["will", kind]}[tense]  # fmt: skip
-            words = [Word(text) for text in verb]
-            forms = {
-                "rain": {"present": ["pleut"], "past": ["a", "plu"], "future": ["pleuvra"]},
-                "snow": {"present": ["neige"], "past": ["a", "neigé"], "future": ["neigera"]},
-            }[kind][tense]
-            french = [(text, words) for text in forms]
-        weather = Clause([it, *words], [("il", [it]), *french])
+        weather = gloss(f"it=il|{WEATHER[kind, tense]}")
         if kind in ("rain", "snow") and self._chance(0.5):
-            card = self._lexical("activity")
-            if card is None:
-                return None
-            negation = self._pick(["", "not"])
-            first = self._simple(card=(card[0], tense, card[2]), negation=negation, short=True)
-            if first is None:
-                return None
-            link = self._conjunction("because")
-            return self._close(
-                Clause(
-                    [*first.english, *link.english, *weather.english],
-                    [*first.french, *link.french, *weather.french],
-                )
-            )
-        time = self._time("progressive" if tense == "present" else tense)
-        where = Clause([], [])
+            card = self._verb("activity")._replace(tense=tense)
+            first = self._clause(card, negation=self._pick(["", "not"]), short=True)
+            return first + gloss(CONJUNCTIONS["because"]) + weather + gloss(".=.")
         if self._chance(0.4):
-            where = self._location("in on", "outdoor")
-        return self._close(
-            Clause(
-                [*weather.english, *where.english, *time.english],
-                [*weather.french, *where.french, *time.french],
-            )
-        )
+            weather = weather + self._where(only="in on", also="outdoor")
+        return weather + self._when("progressive" if tense == "present" else tense) + gloss(".=.")
 
 
-@cache
-def _fitting(noun: Noun) -> tuple[Adjective, ...]:
-    return tuple(one for one in lexicon().adjectives if one.tags & noun.tags)
+ADJUNCTS = {"place", "with", "for", "to", "at", "from", "home"}
+SOMETIMES_NEGATED = [""] * 16 + ["not"] * 3 + ["never", "no longer"]
+FIXED_THINGS = {
+    noun.english
+    for noun in lexicon().nouns
+    if noun.tags & {"building", "place", "town", "room", "vehicle", "tree"}
+}
+WEATHER = {
+    ("rain", "present"): "is raining=pleut",
+    ("rain", "past"): "rained=a plu",
+    ("rain", "future"): "will rain=pleuvra",
+    ("snow", "present"): "is snowing=neige",
+    ("snow", "past"): "snowed=a neigé",
+    ("snow", "future"): "will snow=neigera",
+    ("cold", "present"): "is=fait|cold=froid",
+    ("cold", "past"): "was=faisait|cold=froid",
+    ("cold", "future"): "will be=fera|cold=froid",
+    ("hot", "present"): "is=fait|hot=chaud",
+    ("hot", "past"): "was=faisait|hot=chaud",
+    ("hot", "future"): "will be=fera|hot=chaud",
+}
 
 
-def _is_sort(verb: Verb, wanted: str) -> bool:
-    if wanted == "event":
-        return not verb.imperfect
-    if wanted == "activity":
-        return not verb.objects and "mishap" not in verb.uses
-    if wanted == "place":
-        return bool(verb.uses & {"place", "place!", "to!", "home!"})
-    if wanted == "thing":  # done to things, directly
-        direct = bool(verb.objects - {"person", "name"}) and not verb.link[1]
-        return direct and "to" not in verb.uses and "generic" not in verb.uses
-    return True
+def _conjugate_english(
+    card: Card, person: int, supported: bool, modal: str
+) -> tuple[English, English]:
+    """Auxiliary and main verb; `supported`: questions and "not" need an auxiliary."""
+    verb, tense = card.verb, card.tense
+    does = "did" if tense == "past" else "does" if person == SINGULAR else "do"
+    if modal == "want":
+        want = lexicon().verbs["want"]
+        finite = "wanted" if tense == "past" else want.third if person == SINGULAR else "want"
+        texts = ([does], ["want"]) if supported else ([], [finite])
+        texts = (texts[0], [*texts[1], "to", verb.english])
+    elif modal:
+        texts = ([modal], [verb.english])
+    elif tense == "progressive":
+        texts = ([BE["present"][person]], [verb.ing])
+    elif tense == "near":
+        texts = ([BE["present"][person]], ["going", "to", verb.english])
+    elif tense == "future":
+        texts = (["will"], [verb.english])
+    elif verb.english == "be":
+        texts = ([BE[tense][person]], [])
+    elif supported:
+        texts = ([does], [verb.english])
+    elif tense == "past":
+        texts = ([], [verb.past])
+    else:
+        texts = ([], [verb.third if person == SINGULAR else verb.english])
+    return [Word(text) for text in texts[0]], [Word(text) for text in texts[1]]

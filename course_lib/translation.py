@@ -13,7 +13,6 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -112,31 +111,43 @@ def _draw(
 ) -> tuple[list[Pair], list[Pair], frozenset[tuple[str, str]]]:
     """`size` sentences without a held-out pair, and at least `unseen_size` that are built on one."""
     grammar = Grammar(seed)
-    nouns = frozenset(noun.english for noun in lexicon().nouns if "name" not in noun.tags)
-
-    @cache
-    def is_held_out(word: str, noun: str) -> bool:
-        if noun not in nouns or word in nouns or word in NEVER_HELD_OUT:
-            return False
-        return zlib.crc32(f"{seed} {word} {noun}".encode()) % 100 < HELD_OUT_PERCENT
-
+    partners = _held_out(seed)
     usual: dict[tuple[str, ...], Draft] = {}
     unseen: dict[tuple[str, ...], Draft] = {}
     held_out: set[tuple[str, str]] = set()
     while len(usual) < size or len(unseen) < unseen_size:
         draft = grammar.sentence()
-        if any(is_held_out(word, noun) for word in draft.lemmas for noun in draft.lemmas):
-            # Two words that merely meet in a sentence make it neither usual nor a test.
-            pairs = [pair for pair in draft.relations if is_held_out(*pair)]
-            if pairs:
-                unseen[draft.english] = draft
-                held_out.update(pairs)
-        elif len(usual) < size:
-            usual[draft.english] = draft
+        if all(partners[word].isdisjoint(draft.lemmas) for word in draft.lemmas):
+            if len(usual) < size:
+                usual[draft.english] = draft
+            continue
+        # Where two words merely meet, the sentence is neither usual nor a test.
+        pairs = [(word, noun) for word, noun in draft.relations if noun in partners[word]]
+        if pairs:
+            unseen[draft.english] = draft
+            held_out.update(pairs)
     return (
         [Pair(d.english, d.french, d.alignment) for d in usual.values()],
         [Pair(d.english, d.french, d.alignment) for d in unseen.values()],
         frozenset(held_out),
+    )
+
+
+def _held_out(seed: int) -> defaultdict[str, frozenset[str]]:
+    """For each verb and adjective some nouns, the same on every machine."""
+    words = lexicon()
+    nouns = [noun.english for noun in words.nouns if "name" not in noun.tags]
+    return defaultdict(
+        frozenset,
+        {
+            word: frozenset(
+                noun
+                for noun in nouns
+                if zlib.crc32(f"{seed} {word} {noun}".encode()) % 100 < HELD_OUT_PERCENT
+            )
+            for word in [*words.verbs, *(one.english for one in words.adjectives)]
+            if word not in NEVER_HELD_OUT
+        },
     )
 
 
