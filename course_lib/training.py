@@ -33,7 +33,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from tqdm.auto import tqdm  # type: ignore[import-untyped]
+from tqdm.auto import tqdm
 
 from course_lib.checkpoints import CheckpointError
 
