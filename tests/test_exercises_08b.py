@@ -283,6 +283,32 @@ def test_ids_have_to_be_whole_numbers():
     assert "`labels` holds decimal numbers (torch.float32)" in report.message
 
 
+def test_what_is_shown_is_the_smallest_input_that_differs():
+    message = grade("08b-teacher-forcing", lesson_08b.end_erased).message
+    assert "[[1, 5, 6, 2], [1, 7, 2, 0]]  shape (2, 4)" in message
+    message = grade("08b-greedy", lesson_08b.one_too_few).message
+    assert "ids, yours     [5, 2]\n" in message
+    assert "ids, expected  [5, 2, 6]\n" in message
+
+
+def test_an_unknown_mistake_is_shown_an_input():
+    def padding_trimmed(trg):
+        trg = trg[:, (trg != 0).any(dim=0)]
+        return trg[:, :-1], trg[:, 1:]
+
+    report = grade("08b-teacher-forcing", padding_trimmed)
+    assert (report.status, report.misconception) == ("failed", None)
+    assert "labels, expected" in report.message
+
+    def never_twice(next_logits, start, end, max_len):
+        ids = lesson_08b.greedy_decode(next_logits, start, end, max_len)
+        return list(dict.fromkeys(ids))
+
+    report = grade("08b-greedy", never_twice)
+    assert (report.status, report.misconception) == ("failed", None)
+    assert "ids, yours     [5, 3]" in report.message
+
+
 # 08b-loss
 
 
@@ -564,6 +590,10 @@ def test_next_logits_says_what_it_takes(wrap, words):
     assert report.status == "failed"
     assert "next_logits takes a list of ids" in report.message
     assert words in report.message
+
+
+def test_no_two_logits_are_equal():
+    assert len(lesson_08b.Writer((1, 5, 2))([1]).unique()) == 10
 
 
 # Whatever comes back, the answer is in words

@@ -1203,7 +1203,7 @@ class Writer:
             ) from None
         known = 0 < len(ids) < len(self.sentence) and ids == self.sentence[: len(ids)]
         best = self.sentence[len(ids)] if known else 4 if len(ids) == 1 else 7
-        logits = 0.1 * torch.arange(10)  # id 0 is always the worst
+        logits = 0.1 * torch.arange(10)  # no two are equal, and id 0 is always the worst
         return logits.index_fill(0, torch.tensor(best), 4.0)
 
     def __repr__(self) -> str:
@@ -1324,6 +1324,22 @@ def end_skipped(next_logits, start, end, max_len):
     for _ in range(max_len):
         prefix.append(next_logits(prefix).argmax().item())
     return [token for token in prefix[1:] if token != end]
+
+
+@greedy.misconception
+def end_is_always_two(next_logits, start, end, max_len):
+    """You stop at the id 2, whatever `end` says. In another vocabulary the end has another id, and
+    2 may be a word.
+
+    where `end` is used in your code.
+    """
+    ids = []
+    for _ in range(max_len):
+        best = next_logits([start, *ids]).argmax().item()
+        if best == 2:
+            break
+        ids.append(best)
+    return ids
 
 
 @greedy.misconception
