@@ -4,6 +4,7 @@ Tests compare with them what the course computes, and benchmarks how long it tak
 """
 
 import copy
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -78,18 +79,19 @@ class TorchTransformer(nn.Module):
             self.fc_out.weight = self.trg_embedding.words.weight
         block: Any = ours.encoder.layers[0]
         first, activation, _ = block.feed_forward
-        self.core = nn.Transformer(
-            block.attention.embed_size,
-            block.attention.heads,
-            num_encoder_layers=len(ours.encoder.layers),
-            num_decoder_layers=len(ours.decoder.layers),
-            dim_feedforward=first.out_features,
-            dropout=0.0,
-            activation=activation,
-            layer_norm_eps=block.norm1.eps,
-            batch_first=True,
-            norm_first=block.pre_norm,
-        )
+        with warnings.catch_warnings(action="ignore"):  # of a shortcut not taken
+            self.core = nn.Transformer(
+                block.attention.embed_size,
+                block.attention.heads,
+                num_encoder_layers=len(ours.encoder.layers),
+                num_decoder_layers=len(ours.decoder.layers),
+                dim_feedforward=first.out_features,
+                dropout=0.0,
+                activation=activation.forward,  # a module would be lost when torch copies its layers
+                layer_norm_eps=block.norm1.eps,
+                batch_first=True,
+                norm_first=block.pre_norm,
+            )
         if not block.pre_norm:  # torch adds these all the same
             self.core.encoder.norm = self.core.decoder.norm = None
         self.to(first.weight)
