@@ -277,6 +277,7 @@ def test_few_outcomes_have_no_others():
         {"words": ["b", "a"], "shares": [0.9, 0.1], "chosen": 0, "others": 0, "rest": 0}
     ]
     assert "others" not in explorer.table()
+    assert "lang" not in explorer.table()
 
 
 def test_the_sentence_is_made_of_the_numbers(source):
@@ -428,8 +429,9 @@ def test_without_script_the_copy_shows_the_chosen_step(source):
     assert page.texts[start - 1] == explorer.step_sentence()
     assert page.texts[start + 1 :][:3] == ["noir", tenths(step["shares"][0]), "written"]
     assert page.texts.count("written") == 1
-    assert f"{step['others']} others" in page.texts
-    assert "Le chat noir dort." in page.texts
+    assert '<p lang="fr">Le chat noir dort.</p>' in explorer.table()
+    assert '<th scope="row" lang="fr">noir</th>' in explorer.table()
+    assert f'<th scope="row">{step["others"]} others</th>' in explorer.table()
     assert 'title="When the model chose “noir”, “black” had' in explorer.table()
 
 

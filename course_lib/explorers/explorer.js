@@ -25,6 +25,12 @@ function setText(node, text) {
 
 const fill = (template, words) => template.replace(/\{(\w+)\}/g, (_, name) => words[name]);
 
+// What language a text is in, if not the page's.
+function speak(node, language) {
+  if (language) node.lang = language;
+  else node.removeAttribute("lang");
+}
+
 const newId = () => `explorer-part-${Math.random().toString(36).slice(2)}`;
 
 // Add or drop children at the end until there are that many; what stays is not rebuilt.
@@ -160,7 +166,7 @@ class AttentionPanel {
       );
       const [name, ...cells] = line.children;
       setText(name.firstChild, queries[row]);
-      name.lang = language ?? "";
+      speak(name, language);
       return cells;
     });
     tokens.forEach((token, column) => setText(this.head_row.children[column + 1].firstChild, token));
@@ -351,9 +357,9 @@ class OutputPanel {
       const { shares, chosen } = picture.steps[step];
       setText(tab.firstChild, queries[step]);
       setText(tab.lastChild, `${whole(shares[chosen]).toString().replace("less than ", "<")}%`);
-      tab.firstChild.lang = language;
+      speak(tab.firstChild, language);
     });
-    this.written.lang = language;
+    speak(this.written, language);
     this.attention.show(picture, view);
     this.paint();
     if (focused) this.tabs.children[this.step].focus();
@@ -396,7 +402,7 @@ class OutputPanel {
       const line = this.bars.children[place];
       const [name, { children: [bar, number] }, remark] = line.children;
       setText(name, word);
-      name.lang = place < words.length ? language : "en";
+      speak(name, place < words.length && language);
       bar.style.width = `${share * 100}px`;
       setText(number, tenths(share));
       setText(remark, mark ? `← ${mark}` : "");
@@ -563,7 +569,9 @@ async function revive(root) {
   const body = root.querySelector(".explorer-panel");
   if (root.classList.contains("explorer")) return; // already alive
   root.classList.add("explorer");
-  new panels[content.kind](body, content.legend, () => {}).show(picture, content.view);
+  const panel = new panels[content.kind](body, content.legend, () => {});
+  panel.show(picture, content.view);
+  panel.told.forEach((part) => part.setAttribute("aria-live", "polite"));
   root.addEventListener("keydown", (event) => event.stopPropagation());
 }
 

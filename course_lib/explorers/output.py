@@ -107,11 +107,12 @@ class OutputExplorer(AttentionExplorer):
         return f"“{self.picture['text']}” became {written} in {steps}. {self.step_sentence()}"
 
     def table(self) -> str:
-        step, language = self.picture["steps"][self.step()], html.escape(self.picture["language"])
+        step, language = self.picture["steps"][self.step()], self.picture["language"]
+        lang = f' lang="{html.escape(language)}"' if language else ""
         caption = self.words["rivals"].format(number=self.step() + 1)
         mark = self.words["marks"][self.picture["manner"]]
         rows = "".join(
-            f'<tr><th scope="row" lang="{language}">{html.escape(word)}</th>{cell(share)}'
+            f'<tr><th scope="row"{lang}>{html.escape(word)}</th>{cell(share)}'
             f"<td>{mark if place == step['chosen'] else ''}</td></tr>"
             for place, (word, share) in enumerate(zip(step["words"], step["shares"], strict=True))
         )
@@ -119,7 +120,7 @@ class OutputExplorer(AttentionExplorer):
             name = self.words["others"].format(count=f"{step['others']:,}")
             rows += f'<tr><th scope="row">{name}</th>{cell(step["rest"])}<td></td></tr>'
         return (
-            f'<p lang="{language}">{html.escape(self.picture["written"])}</p>'
+            f"<p{lang}>{html.escape(self.picture['written'])}</p>"
             f"<p>{html.escape(self.picture['explanation'])}</p>"
             f"<p>{html.escape(self.step_sentence())}</p>"
             f"<table><caption>{caption}</caption>{rows}</table>" + super().table()

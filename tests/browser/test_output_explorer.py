@@ -98,6 +98,9 @@ def assert_shows(explorer, trace, step, manner="written"):
         "tabs => tabs.map(tab => tab.ariaSelected === 'true' && tab.tabIndex === 0)"
     ) == [index == step for index in range(len(trace.query_tokens))]
     assert explorer.locator(".explorer-written").inner_text() == trace.written
+    french = explorer.locator("[lang=fr]").all_text_contents()
+    assert french[0] == trace.written
+    assert french.count(trace.query_tokens[step]) >= 3  # its tab, its bar, its row of the grid
 
     row = np.round(trace.output[step], 4)
     order = np.argsort(-row, kind="stable")[:10]
