@@ -87,7 +87,7 @@ class TorchTransformer(nn.Module):
                 num_decoder_layers=len(ours.decoder.layers),
                 dim_feedforward=first.out_features,
                 dropout=0.0,
-                activation=activation.forward,  # a module would be lost when torch copies its layers
+                activation=activation.forward,  # torch's decoder loses a module
                 layer_norm_eps=block.norm1.eps,
                 batch_first=True,
                 norm_first=block.pre_norm,
