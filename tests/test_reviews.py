@@ -52,6 +52,7 @@ def test_they_load_as_they_stand_in_the_files(rows):
     assert isinstance(loaded, datasets.DatasetDict)
     assert list(loaded) == list(SPLITS)
     for split in SPLITS:
+        assert loaded[split].cache_files == []  # in memory: no file that another kernel could need
         assert loaded[split].features["label"].names == LABELS == ["negative", "positive"]
         found = [{**row, "label": LABELS[row["label"]], "split": split} for row in loaded[split]]
         assert found == [row for row in rows if row["split"] == split]
@@ -274,6 +275,13 @@ def test_a_path_gives_a_dataset_and_a_mapping_a_dataset_for_each_split(write, tm
     assert both["test"].features["label"].names == LABELS
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+def test_the_names_of_the_columns_tell_what_separates_them(write, line_end):
+    content = "text,label\nlovely; warm; wise; kind; whole,positive\ndull,negative\n"
+    read = read_reviews(write(content.replace("\n", line_end)))
+    assert read["text"][:] == ["lovely; warm; wise; kind; whole", "dull"]
+
+
 def test_other_columns_are_kept_as_text_also_where_excel_leaves_them_away(write):
     read = read_reviews(write("text,label,Stars,pair\nNA,1,05,p1\nnull,0\n"))
     assert read.to_list() == [
@@ -336,6 +344,10 @@ PROBLEMS = {
     "cp1252 in row 1": (
         ("text,label,café\n").encode("cp1252"),
         rf"my\.csv, row 1, column 3: the byte 0xE9 is not UTF-8\. {UTF8}",
+    ),
+    "cp1252 beyond the named columns": (
+        "text,label\nlovely,positive,café\n".encode("cp1252"),
+        rf"my\.csv, row 2, column 3: the byte 0xE9 is not UTF-8\. {UTF8}",
     ),
     "UTF-16": (GOOD.encode("utf-16"), rf"my\.csv: this is UTF-16, not UTF-8\. {UTF8}"),
     "UTF-16 without its mark": (GOOD.encode("utf-16-be"), rf"my\.csv: this is UTF-16, .*{UTF8}"),
