@@ -30,7 +30,7 @@ PAIRS += PAIRS + [
 
 
 def toy_translator(steps=120):
-    """The model and its two vocabularies; the same each time."""
+    """The model and its two vocabularies; the same each time.  With 0 steps nothing is learned."""
     source = Vocabulary.of(pair.english for pair in PAIRS)
     target = Vocabulary.of(pair.french for pair in PAIRS)
     threads = torch.get_num_threads()
@@ -47,7 +47,7 @@ def toy_translator(steps=120):
             forward_expansion=2,
             heads=4,
             device="cpu",
-            max_length=40,
+            max_length=100,
         )
         optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
         src, trg = collate(PAIRS, source, target)

@@ -163,8 +163,8 @@ def test_a_model_that_learned_nothing_is_stopped_with_a_note(toy):
 
 def test_a_sentence_beyond_the_models_positions_is_cut_with_a_note(source):
     trace = source("the cat " * 5_000)
-    assert len(trace.tokens) == 40
-    assert trace.notes[0] == "Only the first 40 tokens are shown; 9,961 more do not fit."
+    assert len(trace.tokens) == 100
+    assert trace.notes[0] == "Only the first 100 tokens are shown; 9,901 more do not fit."
 
 
 @pytest.mark.parametrize(
