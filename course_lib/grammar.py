@@ -160,9 +160,7 @@ def _verb(row: dict[str, str]) -> Verb:
 def lemmas() -> dict[str, str]:
     """Each English form of a noun, verb or adjective with its base form."""
     words = lexicon()
-    forms = {
-        form: one.english for one in words.nouns for form in (one.english, one.plural) if form
-    }
+    forms = {form: one.english for one in words.nouns for form in (one.english, one.plural) if form}
     for adjective in words.adjectives:
         forms |= {adjective.english: adjective.english, adjective.comparative: adjective.english}
     for verb in words.verbs.values():
@@ -318,16 +316,28 @@ NUMBERS = {"two": "deux", "three": "trois", "four": "quatre", "five": "cinq", "t
 # How often each determiner stands before a noun in the singular, in the plural, and before what
 # is not counted, by the noun's role.  "my" is any possessive, "two" any number, "-" no determiner.
 DETERMINERS = {
-    "subject": ("the:6 a:1 this:2 my:4 every:1", "the:6 these:2 my:4 two:2 many:1 all:1", "the:4 this:2 my:2"),
+    "subject": (
+        "the:6 a:1 this:2 my:4 every:1",
+        "the:6 these:2 my:4 two:2 many:1 all:1",
+        "the:4 this:2 my:2",
+    ),
     "topic": ("the:6 this:2 my:4", "the:6 these:2 my:4 two:1 all:1", "the:4 this:2 my:2"),
-    "object": ("the:4 a:5 this:2 my:3", "the:3 some:3 -:3 these:2 my:2 two:3 many:1", "the:3 some:4 -:3 this:1 my:1"),
-    "negated": ("the:4 a:3 this:2 my:2", "the:3 any:4 -:1 these:2 my:2", "the:2 any:3 -:2 this:1 my:1"),
+    "object": (
+        "the:4 a:5 this:2 my:3",
+        "the:3 some:3 -:3 these:2 my:2 two:3 many:1",
+        "the:3 some:4 -:3 this:1 my:1",
+    ),
+    "negated": (
+        "the:4 a:3 this:2 my:2",
+        "the:3 any:4 -:1 these:2 my:2",
+        "the:2 any:3 -:2 this:1 my:1",
+    ),
     "generic": ("the:3 this:2 my:4", "-:6 these:2 my:2", "-:6 this:1 my:1"),
     "definite": ("the:6 this:1 my:1", "the:6 these:1 my:1", "the:6 this:1 my:1"),
     "the": ("the:1", "the:1", "the:1"),
     "new": ("a:1", "some:2 two:2 many:1", "some:1"),
     "none": ("no:1", "no:1", "no:1"),
-}  # fmt: skip
+}
 
 
 @cache
@@ -346,7 +356,7 @@ def _determiners(noun: Noun, plural: bool, role: str) -> list[str]:
 @cache
 def _fitting(noun: Noun | None, use: str) -> list[Adjective]:
     """The adjectives for a noun, or for a pronoun that stands for a person."""
-    tags = noun.tags if noun else {"person"}
+    tags = noun.tags if noun else {"person", "elder", "looks"}
     barred = {"with noun": "predicate", "with être": "attributive"}[use]
     return [one for one in lexicon().adjectives if one.tags & tags and one.position != barred]
 
@@ -417,19 +427,18 @@ def _verb_cards(sort: str) -> list[Card]:
     ]
 
 
-def _form(card: Card) -> str:
-    """The rarest form that may come of the card, in English for the third person."""
+def _forms(card: Card) -> tuple[str, ...]:
+    """Forms that may come of the card and are rare; the English ones are marked with "en"."""
     verb, tense, person = card
-    if tense == "past" and not verb.imperfect:
-        return verb.participle[True][verb.auxiliary == "avoir" or person == PLURAL]
-    if tense == "present" and person == SINGULAR:
-        return "en " + verb.third
-    if tense == "past" and person == FIRST:
-        return "en " + verb.past
     if tense == "near":
-        return "en tonight"
-    forms = {"present": verb.present, "past": verb.imperfect, "future": verb.future}
-    return forms[tense][person] if tense in forms else verb.french
+        return (verb.french, "en tonight")
+    if tense == "past" and not verb.imperfect:
+        return (verb.participle[True][verb.auxiliary == "avoir" or person == PLURAL],)
+    if tense == "present" and person == SINGULAR:
+        return (verb.present[person], "en " + verb.third)
+    if tense == "past":
+        return (verb.imperfect[person], "en " + verb.past)
+    return (verb.future[person] if tense == "future" else verb.present[person],)
 
 
 def _is_sort(verb: Verb, sort: str) -> bool:
@@ -474,12 +483,12 @@ CONJUNCTIONS = {
 }
 
 # What one may do to a thing, and then do to it.
-SEQUENCES = """buy lose, buy sell, buy forget, find take, find lose, take lose, take break, wash break,
-    take wash, find sell, buy break, open close, find break, find open, look find, lose find,
-    take forget, make sell, buy wash, buy carry, take open, write finish, read finish, buy open,
-    make finish, read forget, write forget, read understand, understand forget, buy wear,
-    find wear, wash wear, make eat, buy eat, wash eat, make drink, buy drink, see buy,
-    see visit"""  # fmt: skip
+SEQUENCES = """buy lose, buy sell, buy forget, find take, find lose, take lose, take break,
+    wash break, take wash, find sell, buy break, open close, find break, find open, look find,
+    lose find, take forget, make sell, buy wash, buy carry, take open, write finish, read finish,
+    buy open, make finish, read forget, write forget, read understand, understand forget,
+    buy wear, find wear, wash wear, make eat, buy eat, wash eat, make drink, buy drink, see buy,
+    see visit"""
 REASONS = {
     "buy": "beautiful pretty red blue green yellow light interesting funny small big",
     "take": "light small beautiful interesting clean empty",
@@ -532,7 +541,7 @@ class Grammar:
         self._relations: list[tuple[str, str]] = []
         self._verbs = lexicon().verbs
         weights: dict[Callable[[], Clause], int] = {
-            self._statement: 58,
+            self._statement: 66,
             self._question: 7,
             self._wh_question: 9,
             self._modal: 6,
@@ -604,19 +613,23 @@ class Grammar:
         key = (tags, plural, also, barred)
         noun, number = self._rarer(
             lambda: self._draw(key, _cards(*key)),
-            lambda card: card[0].french_plural if card[1] else card[0].french,
+            lambda card: (card[0].french_plural if card[1] else card[0].french,),
         )
         if noun.english in self._used:
             raise _Rejected
         return noun, number
 
-    def _rarer(self, draw: Callable[[], T], form: Callable[[T], str], among: int = 2) -> T:
-        """Of a few that are drawn the one whose form came less often so far."""
-        return min([draw() for _ in range(among)], key=lambda one: self._counts[form(one)])
+    def _rarer(
+        self, draw: Callable[[], T], forms: Callable[[T], Sequence[str]], among: int = 2
+    ) -> T:
+        """Of a few that are drawn the one with the form that came least often so far."""
+        counts = self._counts
+        drawn = [draw() for _ in range(among)]
+        return min(drawn, key=lambda one: min([counts[form] for form in forms(one)]))
 
     def _verb(self, sort: str) -> Card:
         """A verb with tense and person, from the deck of its sort."""
-        return self._rarer(lambda: self._draw(sort, _verb_cards(sort)), _form, 4)
+        return self._rarer(lambda: self._draw(sort, _verb_cards(sort)), _forms, 5)
 
     def _person(self, weights: tuple[int, int, int, int, int] = (2, 2, 8, 2, 6)) -> int:
         return self._draw(weights, [person for person in range(5) for _ in range(weights[person])])
@@ -644,7 +657,7 @@ class Grammar:
 
         if not choices:
             raise _Rejected
-        adjective = self._rarer(lambda: self._pick(choices), form)
+        adjective = self._rarer(lambda: self._pick(choices), lambda one: (form(one),))
         if adjective.kind in self._used:
             raise _Rejected
         self._used.add(adjective.kind)
@@ -664,7 +677,11 @@ class Grammar:
         person = PLURAL if plural else SINGULAR
         if "name" in noun.tags:
             return Phrase([word], head, person, noun.feminine, plural, noun)
-        if role in ("subject", "topic", "object", "definite") and noun.tags & OWNED and self._chance(0.08):
+        if (
+            role in ("subject", "topic", "object", "definite")
+            and noun.tags & OWNED
+            and self._chance(0.08)
+        ):
             sign, article = Word("'s"), LES if plural else LA if noun.feminine else LE
             owner = self._phrase(self._noun("person name", plural=False), adjectives=0)
             english = [*owner.english, sign, word]
@@ -738,14 +755,16 @@ class Grammar:
     def _pronoun(self, pronoun: Pronoun) -> Phrase:
         word = Word(pronoun.english)
         plural = pronoun.person in (WE, PLURAL)
-        french = [(pronoun.french, [word])]
-        return Phrase([word], french, pronoun.person, pronoun.feminine, plural, None, pronoun.indirect)  # fmt: skip
+        _, french, person, feminine, indirect = pronoun
+        return Phrase([word], [(french, [word])], person, feminine, plural, None, indirect)
 
     def _subject(self, tags: str, person: int, adjectives: float = 0.15) -> Phrase:
         """A pronoun or a noun phrase of the person."""
         if person in (FIRST, SECOND, WE) or self._chance(0.4):
-            return self._pronoun(self._pick([one for one in SUBJECT_PRONOUNS if one.person == person]))
-        if person == PLURAL and "person" in tags and self._chance(0.2):
+            return self._pronoun(
+                self._pick([one for one in SUBJECT_PRONOUNS if one.person == person])
+            )
+        if person == PLURAL and "person" in tags and self._chance(0.12):
             return self._couple()
         return self._phrase(self._noun(tags, person == PLURAL), "subject", adjectives)
 
@@ -798,6 +817,9 @@ class Grammar:
             before: a direct object that stands before the verb: the participle agrees with it.
         """
         verb, tense, person = card.verb, card.tense, subject.person
+        supported = question or negation == "not" or bool(modal)
+        if verb.past == verb.english and tense == "past" and person != SINGULAR and not supported:
+            raise _Rejected  # "they read": without a sign of the past it is the present
         auxiliary, main = _conjugate_english(card, person, question or negation == "not", modal)
         to = [word for word in main if word.text == "to"]
         core = main[-1:]
@@ -815,7 +837,8 @@ class Grammar:
             with_be = verb.auxiliary == "être"
             finite = self._verbs["be" if with_be else "have"].present[person]
             agreeing = subject if with_be else before
-            form = verb.participle[agreeing.feminine][agreeing.plural] if agreeing else verb.participle[0][0]  # fmt: skip
+            agreement = (agreeing.feminine, agreeing.plural) if agreeing else (False, False)
+            form = verb.participle[agreement[0]][agreement[1]]
             rest = [(form, core)]
             links = auxiliary + core
         else:
@@ -874,7 +897,7 @@ class Grammar:
         """Where, with whom, for whom: what the verb allows, or needs."""
         uses = sorted(use for use in verb.uses if use.rstrip("!") in ADJUNCTS)
         needed = [use for use in uses if use.endswith("!")]
-        if not uses or not (needed or self._chance(0.4)):
+        if not uses or not (needed or self._chance(0.33)):
             return nothing()
         use = self._pick(needed if needed and self._chance(0.7) else uses).rstrip("!")
         if use in ("with", "for"):
@@ -902,7 +925,7 @@ class Grammar:
         role = "negated" if negation else "object"
         if verb.link[1] or "generic" in verb.uses:
             role = "definite" if verb.link[1] else "generic"
-        phrase = self._phrase(card, role, 0.25)
+        phrase = self._phrase(card, role, 0.2)
         self._use(verb.english, card[0])
         return link + phrase, None
 
@@ -912,11 +935,11 @@ class Grammar:
         """An object in front of its verb, such that the participle gets a rare form."""
         past = card.tense == "past" and not card.verb.imperfect
 
-        def form(drawn: tuple[Noun, bool]) -> str:
+        def forms(drawn: tuple[Noun, bool]) -> tuple[str]:
             noun, number = drawn
-            return card.verb.participle[noun.feminine][number] if past else noun.french
+            return (card.verb.participle[noun.feminine][number] if past else noun.french,)
 
-        return self._rarer(lambda: self._noun(card.verb.objects, plural, barred=barred), form)
+        return self._rarer(lambda: self._noun(card.verb.objects, plural, barred=barred), forms)
 
     def _object_pronoun(self, subject: Phrase, people: bool = True) -> Phrase:
         barred = SAME_PEOPLE.get(subject.person, ())
@@ -957,7 +980,7 @@ class Grammar:
         verb, tense, person = card
         own_subject = subject is None
         if subject is None:
-            if question and person == FIRST and self._chance(0.9):
+            if question and person == FIRST and self._chance(0.95):
                 person = SECOND  # people rarely ask about themselves
             animal = bool(verb.animal_objects) and self._chance(0.2)
             subject = self._subject("animal" if animal else verb.subjects, person)
@@ -965,12 +988,12 @@ class Grammar:
             negation = self._pick(SOMETIMES_NEGATED)
             if negation == "no longer" and tense != "present":
                 negation = "not"
-        if negation and subject.english[0].text in ("every", "all"):
+        if negation and subject.english[0].text in ("a", "every", "all"):
             raise _Rejected  # "every king does not sleep" can mean two things
         self._use(verb.english, subject.noun)
-        if tense == "present" and verb.ing and not verb.imperfect and not modal:
-            if negation in ("", "not") and self._chance(0.45):
-                tense = "progressive"
+        event = verb.ing and not verb.imperfect and not modal and negation in ("", "not")
+        if tense == "present" and event and self._chance(0.45):
+            tense = "progressive"
         adverb = ""
         if tense in ("present", "past") and not (negation or modal):
             habit = not verb.imperfect and "mishap" not in verb.uses
@@ -1006,7 +1029,7 @@ class Grammar:
                 rest = rest + self._adjunct(verb, subject)
         if not (short or verb.imperfect or modal or adverb or gap == "time"):
             planned = tense != "past" and "mishap" in verb.uses  # nobody falls every day
-            if negation in ("", "not") and not planned and self._chance(0.25):
+            if negation in ("", "not") and not planned and self._chance(0.22):
                 time = self._when(tense, negation)
                 free = own_subject and front is None and not (question or negation)
                 if free and self._chance(0.2):
@@ -1056,7 +1079,9 @@ class Grammar:
         return self._clause(self._verb("any"), negation="", question=True) + gloss("?=?")
 
     def _wh_question(self) -> Clause:
-        kind = self._pick(["where", "when", "why", "why", "what", "which", "which", "how many", "who"])
+        kind = self._pick(
+            ["where", "when", "why", "why", "what", "which", "which", "how many", "who"]
+        )
         asked = {
             "where": ("place", "place", "où"),
             "when": ("any", "time", "quand"),
@@ -1085,7 +1110,10 @@ class Grammar:
             self._use(card.verb.english, noun)
             which = ("quelle" if noun.feminine else "quel") + "s" * plural
             front = gloss(f"which={which}" if kind == "which" else "how many=combien de")
-            front += gloss(f"{noun.plural}={noun.french_plural}" if plural else f"{noun.english}={noun.french}")  # fmt: skip
+            if plural:
+                front += gloss(f"{noun.plural}={noun.french_plural}")
+            else:
+                front += gloss(f"{noun.english}={noun.french}")
             phrase = Phrase(front.english, front.french, SINGULAR, noun.feminine, plural, noun)
             clause = self._clause(
                 card, negation="", question=True, front=front, gap="object", before=phrase
@@ -1126,7 +1154,10 @@ class Grammar:
         adjective = self._draw("compared", compared)
         people = adjective.tags & {"person", "elder", "name"}
         tags = " ".join(sorted(people or [self._pick(sorted(adjective.tags))]))
-        subject = self._subject(tags, self._person()) if people else self._phrase(self._noun(tags), "topic", 0)  # fmt: skip
+        if people:
+            subject = self._subject(tags, self._person())
+        else:
+            subject = self._phrase(self._noun(tags), "topic", 0)
         other = self._phrase(self._noun(tags), adjectives=0)
         self._use(adjective.english, subject.noun)
         self._use(adjective.english, other.noun)
@@ -1160,8 +1191,10 @@ class Grammar:
         noun, plural = self._noun(tags, self._pick([None, True]), barred="kin")
         negative = self._chance(0.3)
         phrase = self._phrase((noun, plural), "none" if negative else "new", 0.2)
-        edible = noun.tags & {"food", "drink"}
-        where = self._where(PEOPLE_ARE, "in in on near") if people else self._where(THINGS_ARE, "on in" if edible else "")  # fmt: skip
+        if people:
+            where = self._where(PEOPLE_ARE, "in in on near")
+        else:  # nobody keeps bread behind the house
+            where = self._where(THINGS_ARE, "on in" if noun.tags & {"food", "drink"} else "")
         past = self._chance(0.3)
         there = gloss("there=il y")
         be = gloss(f"{BE['past' if past else 'present'][phrase.person]}={'avait' if past else 'a'}")
@@ -1185,7 +1218,8 @@ class Grammar:
         question = self._chance(0.2)
         negation = "" if question else self._pick(["", "", "", "not", "never"])
         # English says "be" where French says avoir.
-        be = self._group(Card(self._verbs["be"], tense, subject.person), subject, negation=negation, question=question)  # fmt: skip
+        card = Card(self._verbs["be"], tense, subject.person)
+        be = self._group(card, subject, negation=negation, question=question)
         have = self._verbs["have"]
         forms = {"present": have.present, "past": have.imperfect, "future": have.future}[tense]
         place = 1 if negation else 0
@@ -1193,7 +1227,9 @@ class Grammar:
         feeling = self._pick(["hungry=faim", "thirsty=soif", "afraid=peur"])
         rest = gloss(feeling)
         if feeling == "afraid=peur" and self._chance(0.6):
-            rest = rest + self._after("of", self._phrase(self._noun("animal person"), adjectives=0.2))
+            rest = rest + self._after(
+                "of", self._phrase(self._noun("animal person"), adjectives=0.2)
+            )
         elif not negation and self._chance(0.3):
             rest = gloss("very=très") + rest
         clause = self._join(subject, be, rest, question)
@@ -1308,7 +1344,8 @@ class Grammar:
         tense = "progressive" if opener.ing else "present"
         self._use(opener.english, subject.noun)
         self._use(opener.english, head.noun)
-        return self._join(subject, self._group(Card(opener, tense, 0), subject), whole) + gloss(".=.")  # fmt: skip
+        group = self._group(Card(opener, tense, subject.person), subject)
+        return self._join(subject, group, whole) + gloss(".=.")
 
     def _opinion(self) -> Clause:
         """She thinks that he is tired: elle pense qu'il est fatigué."""

@@ -109,7 +109,7 @@ NEVER_HELD_OUT = frozenset(["go", "have", "need", "be"])
 def _draw(
     seed: int, size: int, unseen_size: int
 ) -> tuple[list[Pair], list[Pair], frozenset[tuple[str, str]]]:
-    """`size` sentences without a held-out pair, and at least `unseen_size` that are built on one."""
+    """`size` sentences without a held-out pair; at least `unseen_size` built on one; the pairs."""
     grammar = Grammar(seed)
     partners = _held_out(seed)
     usual: dict[tuple[str, ...], Draft] = {}
@@ -180,9 +180,8 @@ _SHORT = [
     (r"(\w)'s\b", r"\1 's"),
     (r"\bneighbor", "neighbour"),
 ]
-_ASKING = frozenset(
-    "do does did am is are was were will can could must who what where when why which how".split()
-)
+_ASKING = {"do", "does", "did", "am", "is", "are", "was", "were", "will", "can", "could"}
+_ASKING |= {"who", "what", "where", "when", "why", "which", "how"}
 _NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -289,8 +288,8 @@ class Vocabulary:
         same_stem = [
             known
             for known in words
-            if len(known) > 2 and len(word) > 2 and (known.startswith(word) or word.startswith(known))
-        ]  # fmt: skip
+            if min(len(known), len(word)) > 2 and (known.startswith(word) or word.startswith(known))
+        ]
         same_stem.sort(key=lambda known: (abs(len(known) - len(word)), known))
         similar = difflib.get_close_matches(word, words, n=count, cutoff=0.6)
         return list(dict.fromkeys(same_stem + similar))[:count]

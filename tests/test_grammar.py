@@ -226,23 +226,28 @@ def said(verb, tense, subject, thing=None, **options):
         (("see", "past", "he", "her"), {}, "he saw her", "il l' a vue"),
         (("see", "past", "he", "them"), {}, "he saw them", "il les a vus"),
         (("take", "past", "she", "them"), {}, "she took them", "elle les a pris"),
-        (("see", "past", "he", "her"), {"negation": "not"}, "he did not see her", "il ne l' a pas vue"),
+        (("see", "past", "he", "her"), {"negation": "not"},
+         "he did not see her", "il ne l' a pas vue"),
         (("see", "near", "i", "him"), {}, "i am going to see him", "je vais le voir"),
         (("see", "present", "i", "him"), {"modal": "want"}, "i want to see him", "je veux le voir"),
         (("see", "present", "you", "me"), {"modal": "must", "negation": "not"},
          "you must not see me", "tu ne dois pas me voir"),
-        (("help", "past", "they", "us"), {"modal": "could"}, "they could help us", "ils pouvaient nous aider"),
+        (("help", "past", "they", "us"), {"modal": "could"},
+         "they could help us", "ils pouvaient nous aider"),
         (("watch", "progressive", "she", "you"), {}, "she is watching you", "elle te regarde"),
         (("watch", "future", "we", "them"), {}, "we will watch them", "nous les regarderons"),
-        (("look", "past", "i", "him"), {"negation": "not"}, "i did not look for him", "je ne l' ai pas cherché"),
+        (("look", "past", "i", "him"), {"negation": "not"},
+         "i did not look for him", "je ne l' ai pas cherché"),
         (("go", "past", "she"), {}, "she went", "elle est allée"),
         (("go", "past", "we"), {}, "we went", "nous sommes allés"),
         (("go", "future", "i"), {"negation": "never"}, "i will never go", "je n' irai jamais"),
-        (("sleep", "present", "he"), {"negation": "no longer"}, "he no longer sleeps", "il ne dort plus"),
+        (("sleep", "present", "he"), {"negation": "no longer"},
+         "he no longer sleeps", "il ne dort plus"),
         (("sleep", "past", "he"), {"adverb": "often"}, "he often slept", "il a souvent dormi"),
         (("know", "past", "she", "him"), {}, "she knew him", "elle le connaissait"),
         (("sleep", "past", "she"), {"question": True}, "did she sleep", "est-ce qu' elle a dormi"),
-        (("eat", "progressive", "they"), {"question": True}, "are they eating", "est-ce qu' ils mangent"),
+        (("eat", "progressive", "they"), {"question": True},
+         "are they eating", "est-ce qu' ils mangent"),
         (("see", "present", "you", "him"), {"question": True, "modal": "want"},
          "do you want to see him", "est-ce que tu veux le voir"),
     ],
@@ -254,18 +259,22 @@ def test_verbs_with_their_pronouns_and_negation(arguments, options, english, fre
 @pytest.mark.parametrize(
     ("verb", "present", "future", "participles"),
     [
-        ("eat", "mange manges mange mangeons mangent", "mangerai mangeras mangera mangerons mangeront", "mangé mangés mangée mangées"),
-        ("take", "prends prends prend prenons prennent", "prendrai prendras prendra prendrons prendront", "pris pris prise prises"),
-        ("make", "fais fais fait faisons font", "ferai feras fera ferons feront", "fait faits faite faites"),
-        ("send", "envoie envoies envoie envoyons envoient", "enverrai enverras enverra enverrons enverront", "envoyé envoyés envoyée envoyées"),
-        ("buy", "achète achètes achète achetons achètent", "achèterai achèteras achètera achèterons achèteront", "acheté achetés achetée achetées"),
-        ("go", "vais vas va allons vont", "irai iras ira irons iront", "allé allés allée allées"),
+        ("eat", "mange manges mange mangeons mangent", "mangerai", "mangé mangés mangée mangées"),
+        ("take", "prends prends prend prenons prennent", "prendrai", "pris pris prise prises"),
+        ("make", "fais fais fait faisons font", "ferai", "fait faits faite faites"),
+        ("send", "envoie envoies envoie envoyons envoient", "enverrai",
+         "envoyé envoyés envoyée envoyées"),
+        ("buy", "achète achètes achète achetons achètent", "achèterai",
+         "acheté achetés achetée achetées"),
+        ("see", "vois vois voit voyons voient", "verrai", "vu vus vue vues"),
+        ("go", "vais vas va allons vont", "irai", "allé allés allée allées"),
     ],
 )  # fmt: skip
 def test_irregular_conjugations(verb, present, future, participles):
     entry = VERBS[verb]
     assert " ".join(entry.present) == present
-    assert " ".join(entry.future) == future
+    stem = future.removesuffix("ai")
+    assert entry.future == tuple(stem + ending for ending in ["ai", "as", "a", "ons", "ont"])
     assert " ".join(form for row in entry.participle for form in row) == participles
 
 
@@ -356,7 +365,9 @@ def test_the_alignment_of_one_word_to_many(drafts):
 
 
 def test_the_alignment_of_articles_and_questions(drafts):
-    draft = first(drafts, "'s", french=["du"])
+    draft = next(
+        d for d in drafts if "'s" in d.english and d.french[:1] + d.french[2:3] == ("le", "du")
+    )
     assert set(links(draft, "du")) == {"'s", "the"}
     draft = first(drafts, "does", "?", french=["est-ce", "que"])
     assert links(draft, "est-ce") == links(draft, "que") == ["does"]
