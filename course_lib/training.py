@@ -8,16 +8,8 @@ unbroken one, on the same machine and the same number of threads.  (A GPU adds s
 order each time; there the two agree within rounding.)
 """
 
-import hashlib
-import io
-import itertools
-import json
 import math
-import os
-import pickle
 import random
-import re
-import shutil
 import signal
 import threading
 import time
@@ -29,16 +21,20 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm.auto import tqdm
 
-from course_lib.checkpoints import CheckpointError
-
-KEPT = 2  # checkpoints: should the newest be damaged, the one before it is there
-MARK = "complete.json"  # a checkpoint's last file: the sha256 of each of the others
+from course_lib.saving import (
+    checkpoints_in,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    set_aside,
+    sha256,
+    step_of,
+)
 
 
 @dataclass(repr=False)
@@ -259,7 +255,7 @@ class _Run:
             "history": asdict(self.history),
             "optimizer": self.optimizer.state_dict(),
             "random": _random_state(),
-            "place": (self.epoch, self.number, _sha256(_content(self.batch))),
+            "place": (self.epoch, self.number, sha256(_content(self.batch))),
         }
         save_checkpoint(folder, step, weights, state)
         return step
@@ -273,8 +269,8 @@ class _Run:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
-            if earlier := _checkpoints(folder):
-                aside = _set_aside(folder, earlier)
+            if earlier := checkpoints_in(folder):
+                aside = set_aside(folder, earlier)
                 print(
                     f"An earlier run's checkpoints are now in {aside}: delete them, or go on with "
                     f"that run by folder={str(aside)!r} and resume=True."
@@ -298,7 +294,7 @@ class _Run:
         stream = _endless(batches, self.epoch)
         for _ in range(number):
             _, self.number, self.batch = next(stream)
-        if _sha256(_content(self.batch)) != batch_hash:
+        if sha256(_content(self.batch)) != batch_hash:
             raise ValueError(
                 f"The run saved in {path} cannot go on, for batches({self.epoch}) gives other "
                 "batches now. It has to give the same ones each time: shuffle with a generator "
@@ -309,8 +305,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         _set_random_state(state["random"])  # last, since making batches may draw numbers
         print(f"Resumed after step {len(self.history.losses):,} of {self.history.steps:,}.")
-        if damaged := [newer for newer in _checkpoints(folder) if _step(newer) > _step(path)]:
-            print(f"What was skipped is now in {_set_aside(folder, damaged)}.")
+        if damaged := [newer for newer in checkpoints_in(folder) if step_of(newer) > step_of(path)]:
+            print(f"What was skipped is now in {set_aside(folder, damaged)}.")
         return stream
 
 
@@ -413,159 +409,3 @@ def _set_random_state(state: dict[str, Any]) -> None:
     device = torch.accelerator.current_accelerator(check_available=True)
     if device and device.type in state:
         torch.get_device_module(device).set_rng_state(state[device.type])
-
-
-# Checkpoints ---------------------------------------------------------------------------------
-
-
-def save_checkpoint(
-    folder: str | Path,
-    step: int,
-    weights: Mapping[str, dict[str, Tensor]],
-    state: Mapping[str, Any],
-) -> Path:
-    """Write `folder`/step-000400 whole or not at all; then remove all but the last two.
-
-    Args:
-        folder: made if it is missing.
-        step: how many steps have been taken.
-        weights: {"model": a state dict whose tensors share no memory} makes model.safetensors.
-        state: tensors, numbers, strings, and containers of them; makes state.pt.
-
-    Raises:
-        OSError: it could not be written.  The earlier checkpoints are intact.
-        ValueError: the folder holds one of this step, or of a later one.
-    """
-    folder = Path(folder)
-    target = folder / f"step-{step:06d}"
-    newest = next(reversed(_checkpoints(folder)), None)
-    if newest and _step(newest) >= step:
-        raise ValueError(
-            f"{target} was not written: {newest.name} is there already, so another run must be "
-            "saving in the same folder. Give each run a folder of its own."
-        )
-    draft = target.with_suffix(".partial")
-    try:
-        for leftover in folder.glob("step-*.partial"):
-            shutil.rmtree(leftover)
-        draft.mkdir(parents=True)
-        mark = {}
-        for name, tensors in weights.items():
-            # In memory first: written by Python, a full disk is an OSError and nothing worse.
-            content = safetensors.torch.save(tensors)
-            mark[f"{name}.safetensors"] = _write(draft / f"{name}.safetensors", content)
-        stream = io.BytesIO()
-        torch.save(dict(state), stream)
-        mark["state.pt"] = _write(draft / "state.pt", stream.getvalue())
-        _write(draft / MARK, json.dumps(mark, indent=2).encode())
-        _sync(draft)
-        draft.rename(target)
-        _sync(folder)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise OSError(
-            f"The checkpoint {target} could not be written: {error.strerror or error}. "
-            + (f"The one before it, {newest.name}, is intact. " if newest else "")
-            + "Free some disk space, or choose another folder"
-            + (" and copy it there" if newest else "")
-            + ". Then go on with resume=True."
-        ) from error
-    for old in _checkpoints(folder)[:-KEPT]:
-        removed = old.with_suffix(".partial")  # half deleted, it is not named like a checkpoint
-        old.rename(removed)
-        shutil.rmtree(removed)
-    return target
-
-
-def load_checkpoint(path: str | Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The weights and the state that `save_checkpoint` was given.
-
-    Raises:
-        CheckpointError: the checkpoint is incomplete or damaged; nothing of it was loaded.
-    """
-    files = _verified(Path(path))
-    try:
-        state = torch.load(io.BytesIO(files.pop("state.pt")), map_location="cpu", weights_only=True)
-        weights = {Path(name).stem: safetensors.torch.load(files[name]) for name in files}
-    except (KeyError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this course: {error}") from error
-    return weights, state
-
-
-def latest_checkpoint(folder: str | Path) -> Path | None:
-    """The newest whole checkpoint in a folder, or None if it holds none at all.
-
-    A line names each newer one that is incomplete or damaged.
-
-    Raises:
-        CheckpointError: there are checkpoints, but none is whole.
-    """
-    paths = _checkpoints(Path(folder))
-    for path in reversed(paths):
-        try:
-            _verified(path)
-            return path
-        except CheckpointError as error:
-            print(f"Skipped: {error}")
-    if paths:
-        raise CheckpointError(
-            f"No checkpoint in {folder} is whole. To start afresh, pass resume=False."
-        )
-    return None
-
-
-def _step(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """From the oldest to the newest; drafts have another name."""
-    paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
-    return sorted(paths, key=_step)
-
-
-def _verified(path: Path) -> dict[str, bytes]:
-    """The content of a checkpoint's files, none of which differs from what was written."""
-    try:
-        mark = json.loads((path / MARK).read_bytes())
-        files = {name: (path / name).read_bytes() for name in mark}
-    except FileNotFoundError as error:
-        missing = Path(error.filename).name
-        raise CheckpointError(f"{path} is incomplete: {missing} is missing.") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {MARK} cannot be read.") from error
-    for name, content in files.items():
-        if _sha256(content) != mark[name]:
-            raise CheckpointError(f"{path} is damaged: {name} is not as it was written.")
-    return files
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> str:
-    """Write a file down to the disk itself, and return its hash."""
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    return _sha256(content)
-
-
-def _sync(folder: Path) -> None:
-    """Write a folder's list of names down to the disk itself."""
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-
-
-def _set_aside(folder: Path, paths: list[Path]) -> Path:
-    """Move checkpoints to a folder of their own."""
-    names = (folder / f"earlier-{number}" for number in itertools.count(1))
-    aside = next(path for path in names if not path.exists())
-    aside.mkdir()
-    for path in paths:
-        path.rename(aside / path.name)
-    return aside

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_lib import training
+from course_lib import saving, training
 from course_lib.checkpoints import CheckpointError
 from course_lib.figures import curves
 from course_lib.training import (
@@ -813,7 +813,7 @@ def test_killed_at_any_moment_of_saving_it_ends_with_the_same_weights(
 
 def dies_in_mid_file(at, **options):
     """Kill itself when half of its so-and-so-manieth file is written."""
-    write, files = training._write, []
+    write, files = saving._write, []
 
     def half(path, content):
         files.append(path)
@@ -822,7 +822,7 @@ def dies_in_mid_file(at, **options):
         path.write_bytes(content[: len(content) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
 
-    training._write = half
+    saving._write = half
     saves_its_weights(**options)
 
 
