@@ -431,6 +431,7 @@ def test_without_script_the_copy_shows_the_chosen_step(source):
     assert page.texts.count("written") == 1
     assert '<p lang="fr">Le chat noir dort.</p>' in explorer.table()
     assert '<th scope="row" lang="fr">noir</th>' in explorer.table()
+    assert explorer.table().count('<th scope="row" lang="fr">') == 10 + 6
     assert f'<th scope="row">{step["others"]} others</th>' in explorer.table()
     assert 'title="When the model chose “noir”, “black” had' in explorer.table()
 

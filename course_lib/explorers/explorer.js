@@ -273,7 +273,7 @@ class AttentionPanel {
 }
 
 const percent = (level) => Math.round((level * 100) / 255);
-const whole = (share) => Math.floor(share * 100 + 0.5) || "less than 1";
+const whole = (share, little = "less than 1") => Math.floor(share * 100 + 0.5) || little;
 const tenths = (share) => {
   const tenth = Math.floor(share * 1000 + 0.5);
   return tenth ? (tenth / 10).toFixed(1) : "<0.1";
@@ -356,7 +356,7 @@ class OutputPanel {
     [...this.tabs.children].forEach((tab, step) => {
       const { shares, chosen } = picture.steps[step];
       setText(tab.firstChild, queries[step]);
-      setText(tab.lastChild, `${whole(shares[chosen]).toString().replace("less than ", "<")}%`);
+      setText(tab.lastChild, `${whole(shares[chosen], "<1")}%`);
       speak(tab.firstChild, language);
     });
     speak(this.written, language);

@@ -85,6 +85,7 @@ class AttentionExplorer(Explorer):
         picture = {
             "queries": queries,
             "tokens": tokens,
+            "language": trace.language,
             "layers": layers,
             "heads": heads,
             "sentences": [
@@ -139,7 +140,7 @@ class AttentionExplorer(Explorer):
             return f"<table>{caption}<tr>{header}</tr>{rows}</table>"
         header = "".join(f'<th scope="col">{html.escape(token)}</th>' for token in tokens)
         rows = "".join(
-            f'<tr><th scope="row">{html.escape(query)}</th>'
+            f'<tr><th scope="row"{self.lang()}>{html.escape(query)}</th>'
             + "".join(
                 f'<td style="background-color:{PALETTE[level]};color:{ink(level)}" '
                 f'title="{html.escape(self.reading(query, token, level))}">{percent(level)}</td>'
@@ -149,6 +150,11 @@ class AttentionExplorer(Explorer):
             for row, query in enumerate(queries)
         )
         return f"<table>{caption}<tr><td></td>{header}</tr>{rows}</table>"
+
+    def lang(self) -> str:
+        """The attribute of an element in the language of the queries."""
+        language = html.escape(self.picture["language"])
+        return f' lang="{language}"' if language else ""
 
     def reading(self, query: str, token: str, level: int) -> str:
         """One cell in words, the same as in explorer.js."""

@@ -77,7 +77,6 @@ class OutputExplorer(AttentionExplorer):
         pairs = zip(trace.output, trace.query_tokens, strict=True)
         return super().draw(trace) | {
             "written": trace.written,
-            "language": trace.language,
             "manner": "drawn" if temperature else "greedy",
             "explanation": explain(temperature, seed),
             "steps": [rivals(row, places[word], trace.outcomes) for row, word in pairs],
@@ -107,8 +106,7 @@ class OutputExplorer(AttentionExplorer):
         return f"“{self.picture['text']}” became {written} in {steps}. {self.step_sentence()}"
 
     def table(self) -> str:
-        step, language = self.picture["steps"][self.step()], self.picture["language"]
-        lang = f' lang="{html.escape(language)}"' if language else ""
+        step, lang = self.picture["steps"][self.step()], self.lang()
         caption = self.words["rivals"].format(number=self.step() + 1)
         mark = self.words["marks"][self.picture["manner"]]
         rows = "".join(
