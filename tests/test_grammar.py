@@ -437,6 +437,19 @@ def test_a_gloss_aligns_piece_by_piece():
     ]
 
 
+def test_they_who_come_again_keep_their_gender(drafts):
+    """The girls are not singing because they are tired: elles, for it is they who are tired."""
+    checked = Counter()
+    for draft in drafts:
+        place = draft.english.index("because") if "because" in draft.english else 0
+        noun = NOUNS.get(lemmas().get(draft.english[1], ""))
+        again = draft.english[place + 1] == "they" and "'s" not in draft.english
+        if noun and noun.plural == draft.english[1] and again and "not" in draft.english[:place]:
+            assert ("elles" if noun.feminine else "ils") in draft.french, draft
+            checked[noun.feminine] += 1
+    assert min(checked[True], checked[False]) >= 3
+
+
 def test_women_alone_make_a_feminine_couple():
     drawer = Grammar(0)
     for _ in range(300):
