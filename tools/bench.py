@@ -2,9 +2,11 @@
 
     python -m tools.bench                everything
     python -m tools.bench attention      training a layer, beside torch's nn.MultiheadAttention
+    python -m tools.bench training       a step of the Transformer, beside torch's nn.Transformer
+    python -m tools.bench decoding       a token, beside its bare linear layers and a Marian model
     python -m tools.bench explorer       one key to redrawn cells, in a real JupyterLab
 
-The two sides of a ratio take turns, so that a busy moment hits both alike.  Nothing here fails
+The sides of a ratio take turns, so that a busy moment hits both alike.  Nothing here fails
 because of a number: the bounds stand beside the measurements, for you to compare.
 """
 
@@ -15,7 +17,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,17 +38,24 @@ def machine() -> str:
     )
 
 
-def side_by_side(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
-    """The median time of `theirs` in milliseconds, and the median ratio of ours to theirs."""
+def take_turns(sides: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
+    """Seconds that each side takes, (rounds, sides); every other round goes backwards."""
     times = []
-    for round_ in range(84):
-        pair = []
-        for function in (ours, theirs) if round_ % 2 else (theirs, ours):
+    for round_ in range(rounds):
+        seconds = {}
+        for side in sorted(range(len(sides)), reverse=bool(round_ % 2)):
             start = time.perf_counter()
-            function()
-            pair.append(time.perf_counter() - start)
-        times.append(pair if round_ % 2 else pair[::-1])  # ours, theirs
-    times = times[4:]  # the first rounds warm up
+            sides[side]()
+            seconds[side] = time.perf_counter() - start
+        times.append([seconds[side] for side in range(len(sides))])
+    return times
+
+
+def side_by_side(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 80
+) -> tuple[float, float]:
+    """The median time of `theirs` in milliseconds, and the median ratio of ours to theirs."""
+    times = take_turns([ours, theirs], rounds + 4)[4:]  # the first rounds warm up
     base = statistics.median(b for _, b in times)
     return 1000 * base, statistics.median(a / b for a, b in times)
 
@@ -79,6 +88,119 @@ def bench_attention() -> None:
             cells.append(f"{ratio:.2f} (of {base:.1f} ms)")
         name = f"{batch}, {length}, {embed_size}, {heads}"
         print(f"{name:>18} {cells[0]:>20} {cells[1]:>20}")
+
+
+def bench_training() -> None:
+    """A training step of the whole model: forward, loss, backward and AdamW."""
+    import torch
+    from torch import nn
+
+    from course_lib import Transformer
+    from tools.torch_twins import TorchTransformer
+
+    print("\nA training step of the Transformer, as a multiple of one on nn.Transformer (<= 1.0)")
+    sizes = {  # embed_size, layers, expansion, heads, vocabulary, sentences, tokens, rounds
+        "the lecture's": (256, 6, 4, 8, 10_000, 16, 24, 16),
+        "the translator's": (128, 2, 2, 4, 1_000, 64, 16, 60),
+    }
+    for name, (width, layers, expansion, heads, words, batch, length, rounds) in sizes.items():
+        torch.manual_seed(0)
+        # With biases, as torch has them, so that both have the same parameters.
+        ours = Transformer(
+            words, words, 0, 0, width, layers, expansion, heads, device="cpu", bias=True
+        )
+        theirs = TorchTransformer(ours)
+        src = torch.randint(1, words, (batch, length))
+        trg = torch.randint(1, words, (batch, length + 1))
+        src[: batch // 2, -length // 4 :] = 0  # half of the sentences are padded
+        trg[: batch // 2, -length // 4 :] = 0
+
+        def step(model: nn.Module, optimizer: Any, src: Any = src, trg: Any = trg) -> None:
+            logits = model(src, trg[:, :-1])
+            labels = trg[:, 1:].flatten()
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels, ignore_index=0)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        our_step, their_step = (
+            partial(step, model, torch.optim.AdamW(model.parameters(), lr=1e-4))
+            for model in (ours, theirs)
+        )
+        base, ratio = side_by_side(our_step, their_step, rounds)
+        print(f"{name + ' size':>22}, {batch} x {length} tokens: {ratio:.2f} (of {base:.0f} ms)")
+
+
+def bench_decoding() -> None:
+    """Greedy decoding at the lecture's size, one sentence, an end that never comes."""
+    import torch
+    from transformers import MarianConfig, MarianMTModel
+
+    from course_lib import Transformer
+    from course_lib.decoding import Continuation, greedy
+
+    torch.manual_seed(0)
+    tokens = 256
+    model = Transformer(10_000, 10_000, 0, 0, max_length=512, device="cpu").eval()
+    src, prompt = torch.randint(3, 10_000, (1, 24)), torch.tensor([[1]])
+
+    def decode(tokens: int, cache: bool = True) -> None:
+        greedy(Continuation(model, src, cache=cache), prompt, end_idx=-1, max_length=tokens)
+
+    linears = [  # a token's own: the keys and values of the source are computed once
+        layer
+        for name, layer in model.decoder.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+        and not name.endswith(("block.attention.keys", "block.attention.values"))
+    ]
+    rows = [torch.randn(1, 1, layer.in_features) for layer in linears]
+
+    @torch.inference_mode()
+    def floor() -> None:
+        for _ in range(tokens):
+            for layer, row in zip(linears, rows, strict=True):
+                layer(row)
+
+    config = MarianConfig(
+        vocab_size=10_000,
+        d_model=256,
+        encoder_layers=6,
+        decoder_layers=6,
+        encoder_attention_heads=8,
+        decoder_attention_heads=8,
+        encoder_ffn_dim=1024,
+        decoder_ffn_dim=1024,
+        max_position_embeddings=512,
+        activation_function="relu",
+        pad_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+        forced_eos_token_id=None,
+    )
+    marian = MarianMTModel(config).eval()
+    marian.generation_config.eos_token_id = None  # never ends
+
+    def generate() -> None:
+        marian.generate(src, max_new_tokens=tokens, do_sample=False, num_beams=1)
+
+    sides: list[Callable[[], object]] = [
+        partial(decode, tokens),
+        floor,
+        generate,
+        partial(decode, tokens, cache=False),
+        partial(decode, tokens // 2),
+    ]
+    times = take_turns(sides, rounds=6)[1:]  # the first round warms up
+
+    def ratio(above: int, below: int) -> float:
+        return statistics.median(row[above] / row[below] for row in times)
+
+    each = statistics.median(row[0] for row in times) / tokens
+    print(f"\nGreedy decoding at the lecture's size, {tokens} tokens: {1000 * each:.2f} ms a token")
+    print(f"over its linear layers alone (<= 1.4):   {ratio(0, 1):.2f}")
+    print(f"Marian's generate over ours (>= 1.3):    {ratio(2, 0):.2f}")
+    print(f"without a cache over with one (>= 5):    {ratio(3, 0):.1f}")
+    print(f"{tokens} tokens over {tokens // 2} (<= 2.2):            {ratio(0, 4):.2f}")
 
 
 # Time from the event of a key to the frame that follows the redrawn cells.
@@ -147,7 +269,12 @@ def bench_explorer() -> None:
     print(f"another head (<= 20 ms):             {statistics.median(heads):.1f} ms")
 
 
-BENCHMARKS = {"attention": bench_attention, "explorer": bench_explorer}
+BENCHMARKS = {
+    "attention": bench_attention,
+    "training": bench_training,
+    "decoding": bench_decoding,
+    "explorer": bench_explorer,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
