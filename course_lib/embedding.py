@@ -17,7 +17,7 @@ def sinusoidal_positions(length: int, embed_size: int) -> Tensor:
     Number 2i of position p is sin(p / 10000^(2i/E)), and number 2i + 1 its cosine.
     """
     # In double precision: at thousands of radians a float has lost the fourth digit of a sine.
-    position = torch.arange(length, dtype=torch.float64)[:, None]  # (length, 1)
+    position = torch.arange(length)[:, None]  # (length, 1)
     pair = torch.arange(0, embed_size, 2, dtype=torch.float64)  # (E / 2,), rounded up
     angles = position * torch.exp(-math.log(10_000) * pair / embed_size)  # (length, E / 2)
     waves = torch.stack([angles.sin(), angles.cos()], dim=-1)  # (length, E / 2, 2)

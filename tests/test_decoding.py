@@ -206,10 +206,13 @@ def test_ending_at_once_and_never(decode):
 
 
 def test_decoding_stops_when_all_have_ended():
-    model = translator(end=1e4)
-    continuation = Continuation(model, SRC)
+    continuation = Continuation(translator(end=1e4), SRC)
     greedy(continuation, PROMPT, END, 7)
     assert continuation.length == 1
+    continuation = Continuation(writer(2, pre_norm=True, end=3.0))
+    lengths = [len(text) for text in greedy(continuation, TEXTS, END, 20)]
+    assert len(set(lengths)) > 1  # not all at the same step
+    assert continuation.length == TEXTS.size(1) + max(lengths)
 
 
 @pytest.mark.parametrize("decode", [greedy, sample, beam_search])

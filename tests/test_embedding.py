@@ -68,8 +68,10 @@ def test_dropout_only_while_training():
 
 
 def test_ids_are_moved_to_the_model():
-    embedding = Embedding(5, 8, 4).to("meta")
+    embedding, devices = Embedding(5, 8, 4).to("meta"), []
+    embedding.words.register_forward_pre_hook(lambda _, ids: devices.append(ids[0].device.type))
     assert embedding(IDS).device.type == "meta"
+    assert devices == ["meta"]
 
 
 @pytest.mark.parametrize("past", [0, 2])
