@@ -869,7 +869,8 @@ class Grammar:
         start = front or nothing()
         end = Clause([*group.middle, *group.main, *rest.english], [*group.french, *rest.french])
         if question:
-            asking: French = [("est-ce", group.auxiliary), ("que", group.auxiliary)]
+            # English asks by the order of its words, so that these stand for none of them.
+            asking: French = [("est-ce", []), ("que", [])]
             start = start + Clause(group.auxiliary, asking)
             return start + subject + end
         return start + Clause([*subject.english, *group.auxiliary], subject.french) + end
@@ -1204,9 +1205,7 @@ class Grammar:
             there.french.insert(1, ("ne", no))
             there.french.append(("pas", no))
         elif self._chance(0.25):
-            asking = gloss(f"{be.english[0].text}=est-ce que")
-            be.french[:] = []
-            there.french[-1] = (there.french[-1][0], asking.english)
+            asking = Clause(be.english, [("est-ce", []), ("que", [])])
             return asking + there + phrase + where + gloss("?=?")
         there.english += be.english
         return there + phrase + where + gloss(".=.")
