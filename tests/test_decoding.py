@@ -209,7 +209,7 @@ def test_decoding_stops_when_all_have_ended():
     continuation = Continuation(translator(end=1e4), SRC)
     greedy(continuation, PROMPT, END, 7)
     assert continuation.length == 1
-    continuation = Continuation(writer(2, pre_norm=True, end=3.0))
+    continuation = Continuation(writer(2, end=3.0))
     lengths = [len(text) for text in greedy(continuation, TEXTS, END, 20)]
     assert len(set(lengths)) > 1  # not all at the same step
     assert continuation.length == TEXTS.size(1) + max(lengths)
