@@ -334,6 +334,36 @@ def test_the_cache_refuses_other_tokens_and_stays_as_it_was():
         assert cache.length == 3
 
 
+def test_the_cache_is_read_without_new_tokens():
+    attention, cache = SelfAttention(16, 2), KeyValueCache()
+    x, query = torch.randn(2, 5, 16), torch.randn(2, 3, 16)
+    with torch.no_grad():
+        attention(x, x, x[:, :1], cache=cache)
+        expected, weights = attention(x, x, query, return_weights=True)
+        assert_close(attention(None, None, query, cache=cache), expected)
+        output, again = attention(None, None, query, cache=cache, return_weights=True)
+    assert_close(output, expected)
+    assert_close(again, weights)
+    assert cache.length == 5
+    for empty in (None, KeyValueCache()):
+        with pytest.raises(ValueError, match="none are given, and no cache has any"):
+            attention(None, None, query, cache=empty)
+
+
+def test_the_cache_goes_on_with_selected_sequences():
+    cache, rows = KeyValueCache(), torch.tensor([2, 0, 0, 1])
+    cache.select(rows)  # nothing to select from yet
+    before = torch.randn(2, 3, 2, 5, 4)
+    cache.append(*before)
+    cache.select(rows)
+    for found, expected in zip(cache.read(), before, strict=True):
+        assert found.equal(expected[rows])
+    after = torch.randn(2, 4, 2, 1, 4)
+    keys, values = cache.append(*after)
+    assert keys.equal(torch.cat([before[0][rows], after[0]], dim=-2))
+    assert values.equal(torch.cat([before[1][rows], after[1]], dim=-2))
+
+
 def test_large_scores_do_not_overflow_in_half_precision():
     query = key = torch.full((2, 64), 40.0, dtype=torch.float16)
     output, weights = scaled_dot_product_attention(query, key, key)
