@@ -8,7 +8,7 @@ BIN := .venv/bin
 LAB_FLAGS ?=
 LOCK_FLAGS ?=
 
-.PHONY: help lab test notebooks bench lock clean
+.PHONY: help lab test notebooks weights bench lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -32,7 +32,11 @@ notebooks: ## Run every notebook from top to bottom, and bring it into its commi
 	$(BIN)/python tools/notebooks.py execute
 	$(BIN)/python tools/notebooks.py normalise
 
-bench: ## Measure the speed of the course's attention beside PyTorch's own.
+weights: ## Train the translator and the language model that the course ships; minutes.
+	@$(INSTALL) test slides
+	$(BIN)/python -m tools.weights
+
+bench: ## Measure the speed of the course's code beside others'.
 	@$(INSTALL) test slides
 	$(BIN)/python -m tools.bench
 

@@ -42,8 +42,8 @@ class Embedding(nn.Module):
         super().__init__()
         self.max_length, self.embed_size = max_length, embed_size
         self.words = nn.Embedding(vocab_size, embed_size)
-        # Small, because these numbers may also serve as the output layer; enlarged when read.
-        nn.init.normal_(self.words.weight, std=embed_size**-0.5)
+        # As in BERT and GPT-2. A model begins by telling places apart, and then learns the words.
+        nn.init.normal_(self.words.weight, std=0.02)
         if positions == "learned":
             self.positions = nn.Parameter(torch.randn(max_length, embed_size))
         elif positions == "sinusoidal":

@@ -47,7 +47,9 @@ TRANSLATOR: dict[str, Any] = {
     "tied": True,
 }
 LANGUAGE_MODEL: dict[str, Any] = TRANSLATOR | {"num_layers": 3}
-STEPS = {"translator": 6000, "language_model": 3000}
+# Of seeds 0 to 3, the translator that agrees best with the alignments of the validation split.
+SEEDS = {"translator": 2, "language_model": 0}
+STEPS = {"translator": 4000, "language_model": 2000}
 
 
 def next_word_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -78,10 +80,10 @@ def framed(src: Tensor) -> Tensor:
 def make_translator(data: Corpus, steps: int) -> tuple[nn.Module, dict[str, Any]]:
     english = Vocabulary.of(pair.english for pair in data.train)
     french = Vocabulary.of(pair.french for pair in data.train)
-    torch.manual_seed(0)
+    torch.manual_seed(SEEDS["translator"])
     model = Transformer(len(english), len(french), 0, 0, device="cpu", **TRANSLATOR)
     feed = partial(batches, data.train, english, french)
-    train(model, feed, translation_loss, steps=steps, learning_rate=3e-3, warmup=200)
+    train(model, feed, translation_loss, steps=steps, learning_rate=3e-3, warmup=min(200, steps))
     about = {"settings": TRANSLATOR, "scores": judge_translator(model, english, french, data)}
     return model, about | {"english": english.words[4:], "french": french.words[4:]}
 
@@ -89,7 +91,7 @@ def make_translator(data: Corpus, steps: int) -> tuple[nn.Module, dict[str, Any]
 def judge_translator(
     model: Transformer, english: Vocabulary, french: Vocabulary, data: Corpus
 ) -> dict[str, float]:
-    """Exact match and BLEU on both tests, alignment accuracy on the usual one."""
+    """Exact match and BLEU on each of the tests, alignment accuracy on both together."""
     scores = {}
     for name, pairs in {"test": data.test, "compositional": data.compositional}.items():
         start = torch.full((len(pairs), 1), french.start_idx)
@@ -98,21 +100,22 @@ def judge_translator(
         references = [pair.french for pair in pairs]
         scores[f"{name}_exact_match"] = exact_match(words, references)
         scores[f"{name}_bleu"] = round(bleu(words, references), 2)
-    src, trg = collate(data.test, english, french)
+    pairs = [*data.test, *data.compositional]
+    src, trg = collate(pairs, english, french)
     with torch.no_grad():
         cross = model(src, trg[:, :-1], return_weights=True)[1].cross  # (layers, N, H, Lt, Ls)
     heads = cross.transpose(1, 2).flatten(0, 1)  # (layers * H, N, Lt, Ls)
-    scores["alignment_best_head"] = max(alignment_accuracy(head, data.test) for head in heads)
-    scores["alignment_last_layer"] = alignment_accuracy(cross[-1].mean(1), data.test)
+    scores["alignment_best_head"] = max(alignment_accuracy(head, pairs) for head in heads)
+    scores["alignment_last_layer"] = alignment_accuracy(cross[-1].mean(1), pairs)
     return scores
 
 
 def make_language_model(data: Corpus, steps: int) -> tuple[nn.Module, dict[str, Any]]:
     english = Vocabulary.of(pair.english for pair in data.train)
-    torch.manual_seed(0)
+    torch.manual_seed(SEEDS["language_model"])
     model = LanguageModel(len(english), english.pad_idx, device="cpu", **LANGUAGE_MODEL)
     feed = partial(batches, data.train, english, english)
-    train(model, feed, english_loss, steps=steps, learning_rate=3e-3, warmup=200)
+    train(model, feed, english_loss, steps=steps, learning_rate=3e-3, warmup=min(200, steps))
     about = {"settings": LANGUAGE_MODEL, "scores": judge_language_model(model, english, data)}
     return model, about | {"english": english.words[4:]}
 
