@@ -11,6 +11,7 @@ import torch
 from course_lib import weights
 from course_lib.checkpoints import CheckpointError
 from course_lib.decoding import Continuation, greedy, sample
+from course_lib.explorers import translator_source
 from course_lib.translation import Vocabulary, corpus, detokenize
 from tools import weights as builder
 
@@ -58,6 +59,15 @@ def test_the_translator_translates():
     src = torch.tensor([english.encode_text("The nurse does not eat the red apples.")])
     (text,) = greedy(Continuation(model, src), torch.tensor([[french.start_idx]]), 2, 20)
     assert detokenize(french.decode(text)) == "L'infirmière ne mange pas les pommes rouges."
+
+
+def test_the_explorer_shows_the_shipped_translator():
+    source = translator_source(*weights.load_translator())
+    trace = source("The nurse doesn't eat the red apples")
+    assert trace.written == "L'infirmière ne mange pas les pommes rouges."
+    assert trace.attention.shape[2:] == (len(trace.query_tokens), len(trace.tokens))
+    with pytest.raises(ValueError, match=r"“aple” \(do you mean apple"):
+        source("The nurse eats an aple.")
 
 
 def test_the_language_model_writes_english(data):
