@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from course_lib import LanguageModel, SelfAttention, Transformer
+from course_lib import Embedding, LanguageModel, SelfAttention, Transformer
 from course_lib.decoding import (
     Continuation,
     Draft,
@@ -36,6 +36,8 @@ def lively(model, end):
     with torch.no_grad():
         output.weight.mul_(6)
         for layer in model.modules():
+            if isinstance(layer, Embedding):
+                layer.words.weight.mul_(0.25 / 0.02)
             if isinstance(layer, SelfAttention):
                 layer.values.weight.mul_(4)
                 layer.fc_out.weight.mul_(4)

@@ -596,6 +596,12 @@ def test_measured_values_are_sanitised(value):
     assert notebooks.compared(output)["text"] == "So much: MEASURED, no more"
 
 
+def test_lines_of_a_model_trained_in_the_notebook_are_sanitised():
+    text = "before\n≈≈ wrote: le chat\n≈≈ 98.7% right\nfact: True ≈≈ x\n"
+    output = v4.new_output("stream", name="stdout", text=text)
+    assert notebooks.compared(output)["text"] == "before\nTRAINED-HEREfact: True ≈≈ x\n"
+
+
 @pytest.mark.parametrize(
     "value", ["12.3 ms", "≈ 3.14", "≈ 3 miles", "≈ 3 seconds", "≈ twelve ms", "~ 3 ms"]
 )

@@ -273,14 +273,14 @@ def test_odd_sentences_get_a_picture_or_a_sentence(explorer, source, context, se
     assert said in "".join(told) if said else told == ["", ""]
     assert explorer.locator("script, img").count() == 0
     assert context.said == []
+    last = 0
     if "10" in said:  # too many to read in a table
         assert explorer.locator("canvas[role=img]").get_attribute("aria-label").startswith("Layer")
         explorer.locator(TABS).last.click()
+        last = explorer.locator(TABS).count() - 1
         assert explorer.locator(".explorer-step").inner_text().startswith("At step ")
     type_sentence(explorer, LOOKED)
-    assert_shows(
-        explorer, source(LOOKED), explorer.locator(TABS).count() - 1 if "10" in said else 0
-    )
+    assert_shows(explorer, source(LOOKED), min(last, explorer.locator(TABS).count() - 1))
 
 
 def test_words_appear_one_by_one_but_soon(explorer):
