@@ -1,0 +1,122 @@
+"""Lesson 08b's translator in a real JupyterLab: English typed, French and its attention read.
+
+The notebook is the lesson's own, cut down to the cells that the explorer needs, so that nothing
+is trained here.
+"""
+
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from test_explorer import answered, assert_accessible, type_sentence
+
+from course_lib import weights
+from course_lib.explorers import translator_source
+from tools.lab_session import LabSession, run_all
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSON = "08b_transformer_from_scratch.ipynb"
+NEEDED = ["08b-imports", "08b-shipped", "08b-explorer"]
+WORDS = "[role=tablist] [role=tab] span"
+GRID = """root => [...root.querySelectorAll('[role=grid] tbody tr')].map(
+    row => [...row.querySelectorAll('td')].map(cell => Number(cell.textContent)))"""
+
+
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory):
+    """The lesson's cells, run, in a window whose errors are kept in `page.errors`."""
+    notebooks, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("scratch")
+    notebook = nbformat.read(ROOT / "notebooks" / LESSON, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id in NEEDED]
+    assert [cell.id for cell in notebook.cells] == NEEDED
+    nbformat.write(notebook, notebooks / LESSON)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    with LabSession(notebooks, scratch) as lab:
+        lab.open(page, LESSON)
+        run_all(page)
+        yield page
+        page.close()
+
+
+@pytest.fixture
+def explorer(page):
+    explorer = page.locator(".explorer:not(.explorer-copy)")
+    explorer.wait_for()
+    return explorer
+
+
+@pytest.fixture(scope="module")
+def source():
+    """The translator that the lesson loads, loaded here."""
+    return translator_source(*weights.load_translator())
+
+
+def written(explorer):
+    return explorer.locator(".explorer-written").inner_text()
+
+
+def test_it_opens_with_the_lessons_sentence(explorer):
+    assert explorer.get_by_label("Your sentence").input_value() == (
+        "The nurse does not eat the red apples."
+    )
+    assert written(explorer) == "L'infirmière ne mange pas les pommes rouges."
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("The black cat sleeps.", "Le chat noir dort."),
+        ("The big cat sleeps.", "Le grand chat dort."),
+        ("He is not eating the apple.", "Il ne mange pas la pomme."),
+    ],
+)
+def test_what_is_typed_is_translated(explorer, english, french, screenshots):
+    type_sentence(explorer, english)
+    assert written(explorer) == french
+    name = english.lower().replace(" ", "_").rstrip(".")
+    explorer.screenshot(path=screenshots / f"lesson_08b_{name}.png")
+
+
+def test_the_table_of_cross_attention_is_the_models(explorer, source):
+    sentence = "The black cat sleeps."
+    type_sentence(explorer, sentence)
+    trace = source(sentence)
+    columns = explorer.locator("[role=grid] thead th").all_text_contents()
+    rows = explorer.locator("[role=grid] tbody th").all_text_contents()
+    assert columns == ["the", "black", "cat", "sleeps", "."]
+    assert rows == ["le", "chat", "noir", "dort", ".", "<end>"]
+    assert explorer.locator(WORDS).all_text_contents() == rows
+    for layer in (1, 2):
+        for head in (0, 1, 4):
+            explorer.get_by_role("combobox", name="Layer").select_option(str(layer))
+            explorer.get_by_role("combobox", name="Head").select_option(str(head))
+            heads = trace.attention[layer - 1]
+            expected = heads[head - 1] if head else heads.mean(0)
+            assert np.abs(np.array(explorer.evaluate(GRID)) - 100 * expected).max() < 1
+    explorer.get_by_role("combobox", name="Head").select_option("0")
+    shares = np.array(explorer.evaluate(GRID))
+    looks = {french: columns[share.argmax()] for french, share in zip(rows, shares, strict=True)}
+    assert (looks["chat"], looks["noir"], looks["dort"]) == ("cat", "black", "sleeps")
+
+
+def test_an_unknown_word_gets_the_nearest_known_ones(explorer):
+    type_sentence(explorer, "The black cat sleeps.")
+    type_sentence(explorer, "The blak cat sleaps.")
+    said = explorer.locator(".explorer-error[role=alert]").inner_text()
+    assert "“blak” (do you mean black" in said
+    assert "“sleaps” (do you mean sleep" in said
+    sentence = "The black cat sleeps."
+    explorer.get_by_label("Your sentence").fill(sentence)
+    answered(explorer, sentence)
+    assert explorer.locator(".explorer-error").text_content() == ""
+    assert written(explorer) == "Le chat noir dort."
+
+
+def test_it_is_accessible_and_no_script_failed(explorer):
+    type_sentence(explorer, "The nurse is old.")
+    explorer.page.wait_for_timeout(1000)  # the words that fade in have arrived
+    assert_accessible(explorer.page, ".explorer:not(.explorer-copy)")
+    assert explorer.page.errors == []
