@@ -17,6 +17,8 @@ EXERCISES = [exercise for module in MODULES for exercise in module.EXERCISES]
 WRONG = [(e, m) for e in EXERCISES for m in e.misconceptions]
 REMARKS = [(e, m) for e in EXERCISES for m in e.remarks]
 FEWEST = {
+    "07-softmax": 12,
+    "07-attention-mask": 12,
     "08-attention": 14,
     "08-causal-mask": 6,
     "08-split-heads": 5,
