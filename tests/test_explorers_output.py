@@ -20,8 +20,8 @@ from course_lib.explorers import (
     output_explorer,
     translator_source,
 )
+from course_lib.explorers.bars import tenths, whole
 from course_lib.explorers.heatmap import contrast, percent
-from course_lib.explorers.output import tenths, whole
 from course_lib.explorers.widget import asset
 from tests.toy_translator import PAIRS, toy_translator
 from tools import notebooks
@@ -205,7 +205,7 @@ def trace_of(output, **fields):
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        (np.full((2, 3), 1 / 3), "the output has the shape (2, 2); this one has (2, 3)"),
+        (np.full((2, 3), 1 / 3), "for the whole sentence; this one has (2, 3)"),
         (np.array([[0.5, 0.5], [2.0, 3.0]]), "those of “dort” sum to 5. Was the softmax left out?"),
         (np.array([[1.5, -0.5], [0.5, 0.5]]), "those of “chat” sum to 1"),
         (np.array([[np.nan, 0.5], [0.5, 0.5]]), "those of “chat” sum to nan"),

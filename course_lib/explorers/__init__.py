@@ -2,17 +2,21 @@
 
 from course_lib.explorers.heatmap import AttentionExplorer, attention_explorer
 from course_lib.explorers.output import OutputExplorer, output_explorer
-from course_lib.explorers.sources import bert_source, translator_source
+from course_lib.explorers.pipeline import PipelineExplorer, pipeline_explorer
+from course_lib.explorers.sources import bert_source, classifier_source, translator_source
 from course_lib.explorers.trace import MAX_TOKENS, Trace, TraceError
 
 __all__ = [
     "MAX_TOKENS",
     "AttentionExplorer",
     "OutputExplorer",
+    "PipelineExplorer",
     "Trace",
     "TraceError",
     "attention_explorer",
     "bert_source",
+    "classifier_source",
     "output_explorer",
+    "pipeline_explorer",
     "translator_source",
 ]

@@ -1,5 +1,6 @@
 // The browser's half of the explorers: a sentence box (live only) over a panel that draws.
-// The same module serves the live widget and the static copy in a saved notebook.
+// One panel, from a file of its own, follows these parts; together they are the module that serves
+// both the live widget and the static copy in a saved notebook.
 // Everything that came from a sentence goes in through textContent, never as markup.
 
 const SETTLED = 600; // ms without a key: then the static copy is brought up to date
@@ -51,135 +52,60 @@ function menu(options, onChange) {
   return select;
 }
 
-// Layers and heads over a grid: rows look, columns are looked at.  What it tells: its caption.
-class AttentionPanel {
-  constructor(root, legend, onView) {
-    this.legend = legend;
-    this.onView = onView;
+// A table that is walked with the arrow keys.  Exactly one of its cells is in the tab order, and
+// `onMove` hears whenever another one is pointed at or has the keyboard in it.
+class Grid {
+  constructor(onMove) {
+    this.onMove = onMove;
     this.cell = [0, 0]; // where the keyboard is
     this.pointed = null; // where the mouse is
-    this.menus = element("div", { class: "explorer-menus" });
-    this.caption = element("p", { class: "explorer-sentence" });
-    this.hint = element("p", { class: "explorer-hint" });
-    this.frame = element("div", { class: "explorer-frame" });
-    this.reading = element("p", { class: "explorer-reading", "aria-live": "polite" });
-    this.told = [this.caption];
-    root.replaceChildren(this.menus, this.caption, this.frame, this.hint, this.reading);
-  }
-
-  show(picture, view) {
-    const { layers, heads, queries, tokens } = picture;
-    if (this.picture?.layers !== layers || this.picture?.heads !== heads) this.buildMenus(layers, heads);
-    this.picture = picture;
-    this.layer = Math.min(Math.max(view.layer, 1), layers);
-    this.head = Math.min(Math.max(view.head, 0), heads);
-    const large = Math.max(queries.length, tokens.length) > this.legend.table_tokens;
-    const focused = this.frame.contains(document.activeElement);
-    this.pointed = null;
-    if (this.large !== large) {
-      this.large = large;
-      this.rows = [];
-      if (large) this.buildCanvas();
-      else this.buildGrid();
-    }
-    if (!large) this.fitGrid(queries.length, tokens.length);
-    this.paint();
-    // The focused cell may be gone; a focus that falls out of the explorer meets the page's keys.
-    if (focused && large) this.headMenu.focus();
-    else if (focused) this.rows[this.cell[0]][this.cell[1]].focus();
-  }
-
-  buildMenus(layers, heads) {
-    const count = (length) => Array.from({ length }, (_, i) => [i + 1, `${i + 1} of ${length}`]);
-    const choose = () => {
-      this.layer = Number(this.layerMenu.value);
-      this.head = Number(this.headMenu.value);
-      this.paint();
-      this.onView({ layer: this.layer, head: this.head });
-    };
-    this.layerMenu = menu(count(layers), choose);
-    this.headMenu = menu([[0, `mean of ${heads}`], ...count(heads)], choose);
-    this.menus.replaceChildren(
-      ...(layers > 1 ? [field("Layer", this.layerMenu)] : []),
-      ...(heads > 1 ? [field("Head", this.headMenu)] : []),
-    );
-  }
-
-  plane() {
-    const { queries, tokens, heads, weights } = this.picture;
-    const size = queries.length * tokens.length;
-    const start = ((this.layer - 1) * (heads + 1) + this.head) * size;
-    return weights.subarray(start, start + size);
-  }
-
-  paint() {
-    const { sentences } = this.picture;
-    this.layerMenu.value = this.layer;
-    this.headMenu.value = this.head;
-    const sentence = sentences[this.layer - 1][this.head];
-    setText(this.caption, sentence);
-    setText(this.hint, this.legend.hint);
-    const plane = this.plane();
-    if (this.large) this.paintCanvas(plane, sentence);
-    else this.paintGrid(plane, sentence);
-    this.read();
-  }
-
-  paintGrid(plane, sentence) {
-    const { palette, white_from } = this.legend;
-    const width = this.picture.tokens.length;
-    this.grid.setAttribute("aria-label", sentence);
-    this.rows.forEach((cells, row) =>
-      cells.forEach((cell, column) => {
-        const level = plane[row * width + column];
-        if (cell.level === level) return;
-        cell.level = level;
-        cell.style.backgroundColor = palette[level];
-        cell.style.color = level >= white_from ? "#ffffff" : "#000000";
-        cell.textContent = percent(level);
-      }),
-    );
-  }
-
-  buildGrid() {
-    this.head_row = element("tr", {}, element("td"));
+    this.rows = [];
+    this.header = element("tr");
     this.body = element("tbody");
-    this.grid = element("table", { role: "grid" }, element("thead", {}, this.head_row), this.body);
-    this.frame.replaceChildren(this.grid);
+    this.table = element("table", { role: "grid" }, element("thead", {}, this.header), this.body);
     const at = (event) => event.target.closest("td")?.at;
-    this.grid.addEventListener("mouseover", (event) => this.point(at(event)));
-    this.grid.addEventListener("mouseleave", () => this.point(null));
-    this.grid.addEventListener("focusin", (event) => at(event) && this.enter(at(event)));
-    this.grid.addEventListener("focusout", () => this.read());
-    this.grid.addEventListener("keydown", (event) => this.walk(event));
+    this.table.addEventListener("mouseover", (event) => this.point(at(event)));
+    this.table.addEventListener("mouseleave", () => this.point(null));
+    this.table.addEventListener("focusin", (event) => at(event) && this.enter(at(event)));
+    this.table.addEventListener("focusout", () => this.onMove());
+    this.table.addEventListener("keydown", (event) => this.walk(event));
   }
 
-  // Cells that stay are neither rebuilt nor moved.
-  fitGrid(height, width) {
-    const { queries, tokens, language } = this.picture;
-    const header = (scope) => element("th", { scope }, element("span", { dir: "auto" }));
-    fit(this.head_row, width + 1, () => header("col"));
-    fit(this.body, height, () => element("tr", {}, header("row")));
+  // Cells that stay are neither rebuilt nor moved.  `makeRow` gives a row with nothing but its
+  // headers.
+  fit(height, width, makeRow) {
+    fit(this.body, height, makeRow);
     this.rows = [...this.body.children].map((line, row) => {
-      fit(line, width + 1, (column) =>
-        Object.assign(focusable("td", { tabindex: -1 }), { at: [row, column - 1] }),
+      const headers = line.querySelectorAll("th").length;
+      fit(line, headers + width, (column) =>
+        Object.assign(focusable("td", { tabindex: -1 }), { at: [row, column - headers] }),
       );
-      const [name, ...cells] = line.children;
-      setText(name.firstChild, queries[row]);
-      speak(name, language);
-      return cells;
+      return [...line.children].slice(headers);
     });
-    tokens.forEach((token, column) => setText(this.head_row.children[column + 1].firstChild, token));
+    this.pointed = null;
     this.enter([Math.min(this.cell[0], height - 1), Math.min(this.cell[1], width - 1)]);
   }
 
-  // Exactly one cell is in the tab order.
   enter([row, column]) {
     const before = this.rows[this.cell[0]]?.[this.cell[1]];
     if (before) before.tabIndex = -1;
     this.cell = [row, column];
     this.rows[row][column].tabIndex = 0;
-    this.read();
+    this.onMove();
+  }
+
+  point(at) {
+    this.pointed = at;
+    this.onMove();
+  }
+
+  // The cell pointed at, or else the one with the keyboard in it.
+  at() {
+    return this.pointed ?? (this.table.contains(document.activeElement) ? this.cell : null);
+  }
+
+  focus() {
+    this.rows[this.cell[0]][this.cell[1]].focus();
   }
 
   walk(event) {
@@ -198,77 +124,45 @@ class AttentionPanel {
     const within = (value, most) => Math.min(Math.max(value, 0), most);
     this.rows[within(target[0], last[0])][within(target[1], last[1])].focus();
   }
+}
 
-  point(at) {
-    this.pointed = at;
-    this.read();
+// Give a cell the text of its number and the colour of its level, 0 to 255.
+function shade(cell, level, text, { palette, white_from }) {
+  if (cell.level !== level) {
+    cell.level = level;
+    cell.style.backgroundColor = palette[level];
+    cell.style.color = level >= white_from ? "#ffffff" : "#000000";
+  }
+  setText(cell, text);
+}
+
+// Outcomes and their shares, each with a bar.  Rows are [name, share, mark, language].
+class Bars {
+  constructor(outcome) {
+    this.title = element("caption");
+    this.body = element("tbody");
+    const header = [outcome, "percent"].map((name) => element("th", { scope: "col" }, name));
+    const names = element("thead", {}, element("tr", {}, ...header, element("td")));
+    this.table = element("table", { class: "explorer-bars" }, this.title, names, this.body);
   }
 
-  // One cell in words: the one pointed at, or else the one with the keyboard in it.
-  read() {
-    const at = this.pointed ?? (this.frame.contains(document.activeElement) ? this.cell : null);
-    if (!at) return setText(this.reading, "");
-    const { queries, tokens } = this.picture;
-    const words = {
-      query: queries[at[0]],
-      token: tokens[at[1]],
-      percent: percent(this.plane()[at[0] * tokens.length + at[1]]),
-    };
-    setText(this.reading, fill(this.legend.reading, words));
-  }
-
-  // Set one row apart from the others.
-  mark(row) {
-    [...(this.large ? [] : this.body.children)].forEach((line, index) => {
-      line.classList.toggle("explorer-chosen", index === row);
-      if (index === row) line.firstChild.setAttribute("aria-current", "step");
-      else line.firstChild.removeAttribute("aria-current");
+  show(title, rows) {
+    setText(this.title, title);
+    fit(this.body, rows.length, () => {
+      const bar = element("span", { class: "explorer-bar", "aria-hidden": "true" });
+      const cell = element("td", {}, bar, element("span"));
+      return element("tr", {}, element("th", { scope: "row", dir: "auto" }), cell, element("td"));
     });
-  }
-
-  // Too many cells to read one by one: a picture of them all, and the strongest in a table.
-  buildCanvas() {
-    this.canvas = element("canvas", { role: "img" });
-    this.strongest = element("tbody");
-    const header = ["looks", "at", "percent"].map((name) => element("th", { scope: "col" }, name));
-    const table = element(
-      "table",
-      { class: "explorer-strongest" },
-      element("caption", {}, "The strongest links"),
-      element("thead", {}, element("tr", {}, ...header)),
-      this.strongest,
-    );
-    this.frame.replaceChildren(this.canvas, table);
-    this.canvas.addEventListener("mousemove", (event) => {
-      const { queries, tokens } = this.picture;
-      const box = this.canvas.getBoundingClientRect();
-      const index = (offset, size, length) => Math.min(Math.floor((offset / size) * length), length - 1);
-      this.point([
-        index(Math.max(event.clientY - box.top, 0), box.height, queries.length),
-        index(Math.max(event.clientX - box.left, 0), box.width, tokens.length),
-      ]);
+    rows.forEach(([word, share, mark, language], place) => {
+      const line = this.body.children[place];
+      const [name, { children: [bar, number] }, remark] = line.children;
+      setText(name, word);
+      speak(name, language);
+      bar.style.width = `calc(${share} * var(--explorer-bar, 100px))`;
+      setText(number, tenths(share));
+      setText(remark, mark ? `← ${mark}` : "");
+      line.classList.toggle("explorer-chosen", Boolean(mark));
     });
-    this.canvas.addEventListener("mouseleave", () => this.point(null));
-  }
-
-  paintCanvas(plane, sentence) {
-    const { queries, tokens, strongest } = this.picture;
-    this.canvas.width = tokens.length;
-    this.canvas.height = queries.length;
-    this.canvas.setAttribute("aria-label", sentence);
-    const context = this.canvas.getContext("2d");
-    const image = context.createImageData(tokens.length, queries.length);
-    plane.forEach((level, index) => {
-      const colour = parseInt(this.legend.palette[level].slice(1), 16);
-      image.data.set([colour >> 16, (colour >> 8) & 255, colour & 255, 255], index * 4);
-    });
-    context.putImageData(image, 0, 0);
-    this.strongest.replaceChildren(
-      ...strongest[this.layer - 1][this.head].map(([row, column]) => {
-        const words = [queries[row], tokens[column], percent(plane[row * tokens.length + column])];
-        return element("tr", {}, ...words.map((word) => element("td", { dir: "auto" }, String(word))));
-      }),
-    );
   }
 }
 
@@ -279,181 +173,15 @@ const tenths = (share) => {
   return tenth ? (tenth / 10).toFixed(1) : "<0.1";
 };
 
-// A text as it was written, word by word; for the chosen word its rivals, and for all of them where
-// the model looked.  What it tells: the text, and the step.
-class OutputPanel {
-  constructor(root, legend, onView, ask) {
-    this.legend = legend;
-    this.onView = onView;
-    this.step = 0;
-    this.controls = element("div", { class: "explorer-menus" });
-    if (ask) this.buildControls(ask);
-    this.explanation = element("p", { class: "explorer-hint" });
-    this.written = element("p", { class: "explorer-written", dir: "auto" });
-    this.tabs = element("div", { class: "explorer-steps", role: "tablist", "aria-label": "The words written, step by step" });
-    this.tabs.addEventListener("click", (event) => this.choose(event.target.closest("button")?.step));
-    this.tabs.addEventListener("focusin", (event) => this.choose(event.target.step));
-    this.tabs.addEventListener("keydown", (event) => this.walk(event));
-    this.caption = element("p", { class: "explorer-step" });
-    this.title = element("caption");
-    this.bars = element("tbody");
-    const header = ["word", "percent"].map((name) => element("th", { scope: "col" }, name));
-    const table = element(
-      "table",
-      { class: "explorer-bars" },
-      this.title,
-      element("thead", {}, element("tr", {}, ...header, element("td"))),
-      this.bars,
-    );
-    this.rivals = element("div", { id: newId(), class: "explorer-rivals", role: "tabpanel" }, table);
-    const grid = element("div", { class: "explorer-grid" });
-    this.told = [this.written, this.caption];
-    root.replaceChildren(
-      this.controls,
-      this.explanation,
-      this.written,
-      this.tabs,
-      this.caption,
-      element("div", { class: "explorer-columns" }, this.rivals, grid),
-    );
-    this.attention = new AttentionPanel(grid, legend, () => this.changed());
-    // Who walks into a row of the grid wants to see its step.
-    this.attention.frame.addEventListener("focusin", (event) => this.choose(event.target.at?.[0]));
-  }
+const panels = {}; // by the kind of picture that they draw
 
-  buildControls(ask) {
-    this.temperature = focusable("input", { type: "range", min: 0, max: 2, step: 0.1 });
-    this.degrees = element("span", { class: "explorer-degrees", "aria-hidden": "true" });
-    this.again = focusable("button", { type: "button" }, "Draw again");
-    this.temperature.addEventListener("input", () => {
-      const temperature = Number(this.temperature.value);
-      ask((options) => ({ ...options, temperature }));
-    });
-    this.again.addEventListener("click", () => ask((options) => ({ ...options, seed: options.seed + 1 })));
-    this.controls.append(field("Temperature", this.temperature), this.degrees, this.again);
-  }
-
-  // What has been asked for, here or in another view.
-  set({ temperature }) {
-    this.temperature.value = temperature;
-    setText(this.degrees, temperature.toFixed(1));
-    this.again.disabled = temperature === 0;
-  }
-
-  show(picture, view) {
-    const before = this.picture?.queries;
-    const { queries, language, written, explanation } = picture;
-    const focused = this.tabs.contains(document.activeElement);
-    this.picture = picture;
-    this.step = Math.min(Math.max(view.step, 1), queries.length) - 1;
-    setText(this.written, written);
-    setText(this.explanation, explanation);
-    fit(this.tabs, queries.length, (step) => {
-      const attributes = { type: "button", role: "tab", id: newId(), "aria-controls": this.rivals.id };
-      const parts = [element("span", { dir: "auto" }), element("small")];
-      return Object.assign(focusable("button", attributes, ...parts), { step });
-    });
-    [...this.tabs.children].forEach((tab, step) => {
-      const { shares, chosen } = picture.steps[step];
-      setText(tab.firstChild, queries[step]);
-      setText(tab.lastChild, `${whole(shares[chosen], "<1")}%`);
-      speak(tab.firstChild, language);
-    });
-    speak(this.written, language);
-    this.attention.show(picture, view);
-    this.paint();
-    if (focused) this.tabs.children[this.step].focus();
-    if (before) this.write(queries.findIndex((word, step) => word !== before[step]));
-  }
-
-  // Let the words appear one by one, from the first new one on.
-  write(first) {
-    if (first < 0 || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    const fresh = [...this.tabs.children].slice(first);
-    const pace = Math.min(PACE, WRITING / fresh.length);
-    fresh.forEach((tab, index) =>
-      tab.animate({ opacity: [0, 1] }, { duration: 150, delay: index * pace, fill: "backwards" }),
-    );
-  }
-
-  paint() {
-    [...this.tabs.children].forEach((tab, step) => {
-      tab.setAttribute("aria-selected", step === this.step);
-      tab.tabIndex = step === this.step ? 0 : -1;
-    });
-    this.rivals.setAttribute("aria-labelledby", this.tabs.children[this.step].id);
-    this.attention.mark(this.step);
-    this.paintBars();
-    this.describe();
-  }
-
-  paintBars() {
-    const { words, shares, chosen, others, rest } = this.picture.steps[this.step];
-    const { manner, language } = this.picture;
-    const rows = words.map((word, place) => [word, shares[place], place === chosen && this.legend.marks[manner]]);
-    if (others) rows.push([fill(this.legend.others, { count: others.toLocaleString("en") }), rest, false]);
-    setText(this.title, fill(this.legend.rivals, { number: this.step + 1 }));
-    fit(this.bars, rows.length, () => {
-      const bar = element("span", { class: "explorer-bar", "aria-hidden": "true" });
-      const cell = element("td", {}, bar, element("span"));
-      return element("tr", {}, element("th", { scope: "row", dir: "auto" }), cell, element("td"));
-    });
-    rows.forEach(([word, share, mark], place) => {
-      const line = this.bars.children[place];
-      const [name, { children: [bar, number] }, remark] = line.children;
-      setText(name, word);
-      speak(name, place < words.length && language);
-      bar.style.width = `${share * 100}px`;
-      setText(number, tenths(share));
-      setText(remark, mark ? `← ${mark}` : "");
-      line.classList.toggle("explorer-chosen", Boolean(mark));
-    });
-  }
-
-  // The step in words.
-  describe() {
-    const { queries, tokens, steps, manner } = this.picture;
-    const plane = this.attention.plane();
-    const row = plane.subarray(this.step * tokens.length, (this.step + 1) * tokens.length);
-    const most = Math.max(...row);
-    const { shares, chosen } = steps[this.step];
-    const words = {
-      number: this.step + 1,
-      word: queries[this.step],
-      share: whole(shares[chosen]),
-      token: tokens[row.indexOf(most)],
-      percent: percent(most),
-    };
-    setText(this.caption, fill(this.legend[manner], words));
-  }
-
-  choose(step) {
-    if (step === undefined || step === this.step) return;
-    this.step = step;
-    this.paint();
-    this.changed();
-  }
-
-  changed() {
-    this.describe();
-    this.onView({ step: this.step + 1, layer: this.attention.layer, head: this.attention.head });
-  }
-
-  walk(event) {
-    const last = this.tabs.children.length - 1;
-    const target = {
-      ArrowLeft: Math.max(this.step - 1, 0),
-      ArrowRight: Math.min(this.step + 1, last),
-      Home: 0,
-      End: last,
-    }[event.key];
-    if (target === undefined) return;
-    event.preventDefault();
-    this.tabs.children[target].focus();
-  }
+// A picture whose large arrays are bytes to read.
+function unpacked(picture) {
+  const bytes = ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength);
+  return Object.fromEntries(
+    Object.entries(picture).map(([name, value]) => [name, ArrayBuffer.isView(value) ? bytes(value) : value]),
+  );
 }
-
-const panels = { attention: AttentionPanel, output: OutputPanel };
 
 // The live widget.
 function render({ model, el }) {
@@ -530,9 +258,8 @@ function render({ model, el }) {
       if (painted) settle();
     }
     const picture = model.get("picture");
-    if (picture.weights && picture !== painted) {
-      const { buffer, byteOffset, byteLength } = picture.weights;
-      panel.show({ ...picture, weights: new Uint8Array(buffer, byteOffset, byteLength) }, view);
+    if ("text" in picture && picture !== painted) {
+      panel.show(unpacked(picture), view);
       painted = picture;
     }
     setText(note, status.note);

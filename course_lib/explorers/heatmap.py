@@ -9,8 +9,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from course_lib import figures
-from course_lib.explorers.trace import Source, Trace
-from course_lib.explorers.widget import Explorer
+from course_lib.explorers.trace import Source, Trace, TraceError
+from course_lib.explorers.widget import Explorer, script
 
 TABLE_TOKENS = 64  # beyond these a table of every cell is too much to read, and to send
 STRONGEST = 5  # how many links a long sentence's table lists instead
@@ -65,6 +65,8 @@ def attention_explorer(
 class AttentionExplorer(Explorer):
     """Layer and head menus over a grid of percentages; rows look, columns are looked at."""
 
+    _esm = script("heatmap.js")
+
     kind = traitlets.Unicode("attention").tag(sync=True)
     words: ClassVar[dict[str, Any]] = {
         "hint": "Each row shows how the word on its left shares out its attention, in percent, "
@@ -76,7 +78,12 @@ class AttentionExplorer(Explorer):
         scale = {"palette": PALETTE, "white_from": WHITE_FROM, "table_tokens": TABLE_TOKENS}
         super().__init__(source, text, legend=scale | self.words, **traits)
 
-    def draw(self, trace: Trace) -> dict[str, Any]:
+    def draw(self, text: str, trace: Trace) -> dict[str, Any]:
+        if trace.attention is None:
+            raise TraceError(
+                "The Trace of this source has no attention. Give it `attention`, the weights of "
+                "each layer and head."
+            )
         layers, heads = trace.attention.shape[:2]
         mean = trace.attention.mean(axis=1, keepdims=True)
         planes = np.concatenate([mean, trace.attention], axis=1)  # (L, 1 + H, Lq, Lk)

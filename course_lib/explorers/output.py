@@ -1,17 +1,14 @@
 """The output explorer: a text written word by word, and what else each word could have been."""
 
 import html
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import traitlets
 
-from course_lib import figures
-from course_lib.explorers.heatmap import PALETTE, AttentionExplorer, ink, percent
+from course_lib.explorers.bars import bars_table, rivals, whole
+from course_lib.explorers.heatmap import AttentionExplorer, percent
 from course_lib.explorers.trace import Source, Trace, TraceError
-
-LIKELIEST = 10  # how many words each step lists
+from course_lib.explorers.widget import script
 
 
 def output_explorer(
@@ -49,6 +46,8 @@ def output_explorer(
 class OutputExplorer(AttentionExplorer):
     """The words written, for one of them the bars of the likeliest, and the attention of all."""
 
+    _esm = script("heatmap.js", "output.js")
+
     kind = traitlets.Unicode("output").tag(sync=True)
     words: ClassVar[dict[str, Any]] = {
         "hint": "Each row shows where the model looked, in percent, when it chose the word on "
@@ -64,18 +63,18 @@ class OutputExplorer(AttentionExplorer):
         "marks": {"greedy": "written", "drawn": "drawn"},
     }
 
-    def draw(self, trace: Trace) -> dict[str, Any]:
-        if trace.output is None:
+    def draw(self, text: str, trace: Trace) -> dict[str, Any]:
+        if trace.output is None or trace.output.ndim == 1:
             raise TraceError(
-                "The Trace of this source has no output. Give it `output`, the probabilities of "
-                "each step, and `outcomes`, the words that they are about."
+                "The Trace of this source has no output for each step. Give it `output`, the "
+                "probabilities of each step, and `outcomes`, the words that they are about."
             )
         temperature, seed = self.options()["temperature"], self.options()["seed"]
         places = {word: place for place, word in enumerate(trace.outcomes)}
         if unheard := [word for word in trace.query_tokens if word not in places]:
             raise TraceError(f"“{unheard[0]}” was written, but is not among the outcomes.")
         pairs = zip(trace.output, trace.query_tokens, strict=True)
-        return super().draw(trace) | {
+        return super().draw(text, trace) | {
             "written": trace.written,
             "manner": "drawn" if temperature else "greedy",
             "explanation": explain(temperature, seed),
@@ -109,19 +108,11 @@ class OutputExplorer(AttentionExplorer):
         step, lang = self.picture["steps"][self.step()], self.lang()
         caption = self.words["rivals"].format(number=self.step() + 1)
         mark = self.words["marks"][self.picture["manner"]]
-        rows = "".join(
-            f'<tr><th scope="row"{lang}>{html.escape(word)}</th>{cell(share)}'
-            f"<td>{mark if place == step['chosen'] else ''}</td></tr>"
-            for place, (word, share) in enumerate(zip(step["words"], step["shares"], strict=True))
-        )
-        if step["others"]:
-            name = self.words["others"].format(count=f"{step['others']:,}")
-            rows += f'<tr><th scope="row">{name}</th>{cell(step["rest"])}<td></td></tr>'
+        bars = bars_table(step, caption, self.words["others"], mark, lang)
         return (
             f"<p{lang}>{html.escape(self.picture['written'])}</p>"
             f"<p>{html.escape(self.picture['explanation'])}</p>"
-            f"<p>{html.escape(self.step_sentence())}</p>"
-            f"<table><caption>{caption}</caption>{rows}</table>" + super().table()
+            f"<p>{html.escape(self.step_sentence())}</p>" + bars + super().table()
         )
 
 
@@ -136,34 +127,3 @@ def explain(temperature: float, seed: int) -> str:
         f"Temperature {temperature:g}: each word is drawn with the chance that its bar shows. "
         f"The same seed, now {seed}, draws the same words again."
     )
-
-
-def rivals(row: np.ndarray, chosen: int, outcomes: Sequence[str]) -> dict[str, Any]:
-    """The likeliest words of one step (V,), and the chosen one should it not be among them."""
-    order = np.argsort(-row, kind="stable")[:LIKELIEST].tolist()
-    order += [chosen] if chosen not in order else []
-    return {
-        "words": [outcomes[place] for place in order],
-        "shares": [round(float(row[place]), 4) for place in order],
-        "chosen": order.index(chosen),
-        "others": len(outcomes) - len(order),
-        "rest": round(max(1 - float(row[order].sum()), 0), 4),
-    }
-
-
-def whole(share: float) -> str:
-    """A share of 0 to 1 in whole percent, for a sentence."""
-    return str(figures.percent(share)) if figures.percent(share) else "less than 1"
-
-
-def tenths(share: float) -> str:
-    """A share of 0 to 1 in percent, to a tenth, for a table."""
-    tenth = int(share * 1000 + 0.5)
-    return f"{tenth / 10:.1f}" if tenth else "<0.1"
-
-
-def cell(share: float) -> str:
-    """A share as a cell of a table, darker = more."""
-    level = int(share * 255)
-    style = f"background-color:{PALETTE[level]};color:{ink(level)}"
-    return f'<td style="{style}">{html.escape(tenths(share))}</td>'

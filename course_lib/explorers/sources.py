@@ -18,35 +18,102 @@ MAX_UNKNOWN = 3  # how many unknown words a message names at most
 def bert_source(
     tokenizer: Any, model: Any, attention: Callable[..., tuple[Any, Any]] | None = None
 ) -> Source:
-    """A source that reads each sentence with a BERT of `transformers`.
+    """A source that reads each sentence with a BERT, of `transformers` or the course's own.
+
+    It takes one option with a sentence: `pad_to` fills shorter ones up to that many tokens.
 
     Args:
         tokenizer: the tokenizer that the model was trained with.
-        model: a `transformers.BertModel`.
+        model: a `transformers.BertModel`, or a `course_lib.bert.Bert`.
         attention: a function (query, key, value) -> (output, weights), of shapes (N, H, L, D) ->
-            (N, H, L, D) and (N, H, L, L), that takes the place of BERT's own in every layer.
+            (N, H, L, D) and (N, H, L, L), that takes the place of the attention in every layer of
+            a model of `transformers`.
     """
+    return reader(tokenizer, model, attention)
 
-    def read(text: str) -> Trace:
+
+def classifier_source(
+    tokenizer: Any,
+    model: Any,
+    head: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    labels: Sequence[str] = ("negative", "positive"),
+) -> Source:
+    """A source that also says to which class each sentence belongs; else as `bert_source`.
+
+    Args:
+        model: one that has its own head, such as `AutoModelForSequenceClassification` makes; or a
+            BERT without, and `head`.
+        head: from the last hidden states (1, L, E) and their mask (1, L), True = a real token,
+            to logits (1, C).
+        labels: the names of the C classes.
+    """
+    return reader(tokenizer, model, head=head, labels=[str(label) for label in labels])
+
+
+def reader(
+    tokenizer: Any,
+    model: Any,
+    attention: Callable[..., Any] | None = None,
+    head: Callable[..., Any] | None = None,
+    labels: Sequence[str] = (),
+) -> Source:
+    """What the sources of BERTs share."""
+
+    def read(text: str, pad_to: int = 0) -> Trace:
+        length = len(tokenizer(text, verbose=False)["input_ids"])
         encoded = tokenizer(
             text,
             truncation=True,
-            max_length=MAX_TOKENS,
+            max_length=min(max(length, pad_to), MAX_TOKENS),
+            padding="max_length",
             return_special_tokens_mask=True,
             return_tensors="pt",
         )
-        special = encoded.pop("special_tokens_mask")[0].bool().tolist()
-        whole = tokenizer(text, verbose=False)["input_ids"]
-        with one_thread(), evaluating(model), reading(model, attention), torch.inference_mode():
-            output = model(**encoded.to(model.device), output_attentions=True)
+        special = encoded.pop("special_tokens_mask")[0]
+        device = next(model.parameters()).device
+        with one_thread(), evaluating(model, head), torch.inference_mode():
+            output = run(model, encoded.to(device), attention)
+            hidden = torch.stack(tuple(output.hidden_states))  # (layers + 1, 1, L, E)
+            mask = encoded["attention_mask"].bool()  # (1, L)
+            logits = getattr(output, "logits", None) if head is None else head(hidden[-1], mask)
         return Trace(
             tokens=tokenizer.convert_ids_to_tokens(encoded["input_ids"][0]),
-            attention=torch.cat(output.attentions),  # (L, H, Lq, Lk)
-            special=special,
-            unread=len(whole) - len(special),
+            attention=torch.cat(tuple(output.attentions)),  # (layers, H, Lq, Lk)
+            special=special.tolist(),
+            unread=max(length - MAX_TOKENS, 0),
+            ids=encoded["input_ids"][0].tolist(),
+            mask=mask[0].tolist(),
+            hidden=hidden[:, 0],
+            output=class_probabilities(logits, labels) if labels else None,  # (C,)
+            outcomes=labels,
         )
 
     return read
+
+
+def run(model: Any, encoded: Any, attention: Callable[..., Any] | None) -> Any:
+    """All that a BERT can tell about a batch."""
+    if not hasattr(model, "set_attn_implementation"):  # the course's own
+        if attention is not None:
+            raise TraceError("Only in a model of `transformers` can the attention be replaced.")
+        return model(**encoded, return_hidden_states=True, return_weights=True)
+    with reading(model, attention):
+        return model(**encoded, output_hidden_states=True, output_attentions=True)
+
+
+def class_probabilities(logits: Any, labels: Sequence[str]) -> torch.Tensor:
+    """The softmax of logits (1, C): (C,)."""
+    if logits is None:
+        raise TraceError(
+            "This model has no head that would classify. Give one: "
+            "classifier_source(tokenizer, model, head=...)."
+        )
+    if logits.shape != (1, len(labels)):
+        raise TraceError(
+            f"The head gives logits of the shape {tuple(logits.shape)}. For the labels "
+            f"{', '.join(labels)} they should be (1, {len(labels)})."
+        )
+    return logits[0].float().softmax(-1)
 
 
 def translator_source(
@@ -135,15 +202,15 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Dropout is off meanwhile."""
-    training = model.training
-    if training:
+def evaluating(*models: Any) -> Iterator[None]:
+    """Dropout is off meanwhile, in whatever of these is a module."""
+    training = [m for m in models if isinstance(m, torch.nn.Module) and m.training]
+    for model in training:
         model.eval()
     try:
         yield
     finally:
-        if training:
+        for model in training:
             model.train()
 
 

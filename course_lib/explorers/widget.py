@@ -27,16 +27,29 @@ HERE = Path(__file__).parent
 INVITATION = "Run this cell to type a sentence of your own. Its last picture follows."
 
 
+@cache
+def asset(name: str) -> str:
+    """One of the files that the browser needs, ready to stand inside an HTML page."""
+    text = (HERE / name).read_text(encoding="utf-8")
+    assert "</" not in text, f"{name} would end the element that it stands in"
+    return text
+
+
+def script(*panels: str) -> str:
+    """The JavaScript module of an explorer: the parts that all share, and its panels."""
+    return "\n".join(asset(name) for name in ("explorer.js", *panels))
+
+
 class Explorer(anywidget.AnyWidget):
     """The part that all explorers share; a subclass says what a picture of a `Trace` is.
 
-    A picture is a dictionary that the browser draws: JSON values, and bytes for large arrays.
+    A picture is a dictionary that the browser draws: JSON values, and bytes for large arrays.  The
+    module that draws it is `_esm`, made by `script`.
     """
 
-    _esm = HERE / "explorer.js"
-    _css = HERE / "explorer.css"
+    _css = asset("explorer.css")
 
-    kind = traitlets.Unicode().tag(sync=True)  # which panel of explorer.js draws the picture
+    kind = traitlets.Unicode().tag(sync=True)  # which panel of the module draws the picture
     label = traitlets.Unicode("Your sentence").tag(sync=True)
     legend = traitlets.Dict().tag(sync=True)  # what the panel needs for every picture alike
     copy_id = traitlets.Unicode().tag(sync=True)
@@ -60,8 +73,8 @@ class Explorer(anywidget.AnyWidget):
         self.observe(lambda _: self.read(), names="request")
         self.on_msg(lambda _, message, __: self.settle(message))
 
-    def draw(self, trace: Trace) -> dict[str, Any]:
-        """The picture of a trace."""
+    def draw(self, text: str, trace: Trace) -> dict[str, Any]:
+        """The picture of a sentence and its trace."""
         raise NotImplementedError
 
     def sentence(self) -> str:
@@ -76,6 +89,13 @@ class Explorer(anywidget.AnyWidget):
         """What the source is told besides the sentence."""
         return self.request.get("options", {})
 
+    def trace(self, text: str) -> Trace:
+        """What the source did with a sentence."""
+        trace = self.source(text, **self.options())
+        if not isinstance(trace, Trace):
+            raise TraceError(f"A source returns a Trace, not a {type(trace).__name__}.")
+        return trace
+
     def read(self) -> None:
         """Answer the request; whatever goes wrong becomes a sentence in the widget."""
         text, sequence = clean(str(self.request["text"])), self.request["sequence"]
@@ -85,11 +105,9 @@ class Explorer(anywidget.AnyWidget):
             note = "Type a sentence to see what the model does with it."
         else:
             try:
-                trace = self.source(text, **self.options())
-                if not isinstance(trace, Trace):
-                    raise TraceError(f"A source returns a Trace, not a {type(trace).__name__}.")
+                trace = self.trace(text)
+                picture = self.draw(text, trace) | {"text": text}
                 note = " ".join(trace.notes)
-                picture = self.draw(trace) | {"text": text}
             except TraceError as problem:
                 error = str(problem)
             except Exception as problem:
@@ -142,15 +160,7 @@ class Explorer(anywidget.AnyWidget):
             f"<p>The sentence: “{html.escape(self.picture['text'])}”</p>"
             f'<div class="explorer-panel">{self.table()}</div>'
             f'<script type="application/json">{content_json}</script>'
-            f'<script type="module">{asset("explorer.js")}\n'
+            f'<script type="module">{self._esm}\n'
             f'document.querySelectorAll("[id={self.copy_id}]").forEach(revive);</script>'
             "</section>"
         )
-
-
-@cache
-def asset(name: str) -> str:
-    """One of the files that the browser needs, ready to stand inside an HTML page."""
-    text = (HERE / name).read_text(encoding="utf-8")
-    assert "</" not in text, f"{name} would end the element that it stands in"
-    return text

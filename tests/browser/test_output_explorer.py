@@ -12,8 +12,8 @@ import torch
 from test_explorer import answered, assert_accessible, saved_copy, type_sentence
 
 from course_lib.explorers import translator_source
+from course_lib.explorers.bars import tenths, whole
 from course_lib.explorers.heatmap import percent
-from course_lib.explorers.output import tenths, whole
 from tests.toy_translator import toy_translator
 from tools.lab_session import LabSession, choose, run_all
 
