@@ -123,7 +123,9 @@ def download(name: str) -> Path:
                 url = hf_hub_url(repository, file, revision=revision)
                 fetch(url, folder / file, parts / f"{expected}.incomplete", expected)
     except (HTTPError, OSError) as error:
-        again = f'checkpoints.download("{name}")'
+        again = f'run checkpoints.download("{name}") again'
+        if here := sum(part.stat().st_size for part in parts.glob("*.incomplete")) // 1_000_000:
+            again += f": it goes on from the {here} MB that have come"
         raise CheckpointError(f"{name} was not downloaded: {reason(error, again)}") from None
     return folder
 
@@ -186,33 +188,28 @@ def reach(url: str) -> None:
 
 
 def reason(error: Exception, again: str) -> str:
-    """Why a download failed and what to do, in a sentence."""
+    """Why a download failed and what to do about it."""
     from filelock import Timeout
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
-    hub, cache_folder = constants.ENDPOINT, constants.HF_HUB_CACHE
+    hub, place = constants.ENDPOINT, constants.HF_HUB_CACHE
     if isinstance(error, OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE is set. Unset it, restart the kernel and run {again}."
+        return f"HF_HUB_OFFLINE is set. Unset it, restart the kernel and {again}."
     if isinstance(error, Timeout):
         return f"another program is downloading it now. If none is, delete {error.lock_file}."
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         if status in (401, 403, 404, 410):
-            return f"{hub} does not give it out (HTTP {status}). Is HF_ENDPOINT set to a hub?"
-        return f"{hub} has a fault of its own (HTTP {status}). Run {again} later."
+            remedy = f"If HF_ENDPOINT is set, unset it, restart the kernel and {again}."
+            return f"{hub} does not have it, or not for everyone (HTTP {status}). {remedy}"
+        return f"{hub} has a fault of its own (HTTP {status}). Wait some minutes and {again}."
     if isinstance(error, (HTTPError, TimeoutError)):
-        why = str(error).partition("\n")[0] or f"nothing within {PATIENCE} s"
-        return (
-            f"{hub} does not answer, or stopped in the middle ({why}). Check the network and run "
-            f"{again}: it goes on from what has come."
-        )
+        why = str(error).partition("\n")[0] or f"no answer within {PATIENCE} s"
+        return f"the connection to {hub} failed ({why}). Check the network and {again}."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f"the disk is full. Make room for {cache_folder}, or set HF_HOME to a folder on "
-            f"another disk, and run {again}: it goes on from what has come."
-        )
-    return f"{cache_folder} cannot be written ({error}). Set HF_HOME to a folder of your own."
+        return f"the disk with {place} is full. Make room and {again}."
+    return f"{place} cannot be written ({error}). Set HF_HOME to a folder of yours and {again}."
 
 
 def published(name: str) -> Published:
@@ -228,13 +225,14 @@ def cached(name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     repository, pinned, files = published(name)
+    repair = f'Fetch it anew: checkpoints.download("{name}"). Without a network, delete it.'
     for place, revision in product((repository, name), (pinned, "main")):
         found = [try_to_load_from_cache(place, file, revision=revision) for file in files]
         if all(isinstance(path, str) for path in found):
             folder = Path(str(found[0])).parent
             if folder.name != pinned:  # only the weights are the same in every revision
                 files = {file: files[file] for file in files if file.endswith(".safetensors")}
-            return check(folder, files, f'Fetch it anew: checkpoints.download("{name}")')
+            return check(folder, files, repair)
     return None
 
 

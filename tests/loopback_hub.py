@@ -150,8 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def route(self, path: str) -> None:
         if stored := re.fullmatch("/storage/([^/]+)/(.+)", path):
-            self.send_file(self.hub.stored[stored[1]], stored[2], {"ETag": f'"{stored[1]}"'})
-            return
+            if self.command == "HEAD":  # addresses of the storage host are signed for GET alone
+                return self.say(403, {"error": "SignatureDoesNotMatch"})
+            return self.send_file(self.hub.stored[stored[1]], stored[2], {"ETag": f'"{stored[1]}"'})
         for name, repository in self.hub.repositories.items():
             api = f"/api/{name}" if name.startswith("datasets/") else f"/api/models/{name}"
             if path.startswith(f"/{name}/resolve/"):

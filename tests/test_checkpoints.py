@@ -315,6 +315,7 @@ def test_the_hub_learns_nothing_but_what_is_fetched(student, hub):
     assert fetched - stored == {f"/{file}" for file in FILES}
     assert [path.rpartition("/")[2] for path in stored] == ["model.safetensors"]
     assert {request.headers["user-agent"] for request in hub.asked} == {"course-lib"}
+    assert {request.headers["accept-encoding"] for request in hub.asked} == {"identity"}
     assert not any("authorization" in request.headers for request in hub.asked)
 
 
@@ -332,12 +333,13 @@ def test_a_connection_that_ends_early_goes_on_at_once(student, hub, model):
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_download_that_was_reset_goes_on_the_next_time(whole, student, hub, model):
     """The second time also when the hub ignores ranges: then from the beginning."""
-    hub.cut = 15 * MEGABYTE, RESET
+    hub.cut = 24 * MEGABYTE, RESET  # what is on its way is lost with it
     error = student.download()["error"]
-    assert 'checkpoints.download("bert-base-uncased"): it goes on from what has come' in error
+    assert 'run checkpoints.download("bert-base-uncased") again: it goes on from the ' in error
     assert not (student.snapshot / "model.safetensors").exists()
     kept = student.part.stat().st_size
     assert kept > 4 * MEGABYTE
+    assert f" the {kept // MEGABYTE} MB that have come." in error
     hub.whole = whole
     assert student.download()["folder"]
     assert student.holds_all(model)
@@ -368,10 +370,9 @@ def test_a_killed_download_goes_on_the_next_time(student, hub, model):
 
 def test_a_hub_that_hangs_in_the_middle_is_asked_again(student, hub, model):
     hub.stall = 15 * MEGABYTE
-    told = student.download(HF_HUB_DOWNLOAD_TIMEOUT="1")
+    assert student.download(HF_HUB_DOWNLOAD_TIMEOUT="1")["folder"]
     assert student.holds_all(model)
-    assert told["seconds"] < 10
-    assert len(weights_sent(hub)) == 2
+    assert weights_sent(hub)[1][0].startswith("bytes=")
 
 
 def test_a_file_complete_but_not_yet_in_place_is_not_fetched_again(student, hub, model):
@@ -427,14 +428,7 @@ def test_a_file_damaged_in_the_cache_is_fetched_anew(file, student, hub, model):
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [
-        (401, "Is HF_ENDPOINT set to a hub"),
-        (403, "Is HF_ENDPOINT set to a hub"),
-        (404, "Is HF_ENDPOINT set to a hub"),
-        (429, "later"),
-        (500, "later"),
-        (503, "later"),
-    ],
+    [(401, "HF_ENDPOINT"), (404, "HF_ENDPOINT"), (429, "Wait"), (500, "Wait")],
 )
 def test_a_hub_that_refuses_is_quoted(status, advice, student, hub):
     hub.status = status
@@ -442,7 +436,7 @@ def test_a_hub_that_refuses_is_quoted(status, advice, student, hub):
     assert told["error"].startswith("bert-base-uncased was not downloaded: ")
     assert f"(HTTP {status})" in told["error"]
     assert advice in told["error"]
-    assert told["seconds"] < 5
+    assert told["seconds"] < 10  # the client itself would try for longer
 
 
 def test_a_hub_without_the_pinned_revision_is_quoted(student, hub, model):
@@ -460,7 +454,7 @@ def test_a_closed_port_is_noticed_within_seconds(student):
         port = server.getsockname()[1]
     told = student.download(HF_ENDPOINT=f"http://127.0.0.1:{port}")
     check_unreachable(told)
-    assert f"http://127.0.0.1:{port} does not answer" in told["error"]
+    assert f"the connection to http://127.0.0.1:{port} failed (" in told["error"]
 
 
 @pytest.mark.parametrize(
@@ -484,13 +478,17 @@ socket.getaddrinfo, socket.socket.connect = getaddrinfo, connect
 """
     started = time.monotonic()
     check_unreachable(student.download(prepare=prepare, HF_ENDPOINT="https://hub.invalid"))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 15
 
 
 def check_unreachable(told: dict) -> None:
-    assert "does not answer, or stopped in the middle (" in told["error"]
-    assert 'Check the network and run checkpoints.download("bert-base-uncased")' in told["error"]
-    assert told["seconds"] < 5
+    """The promise is 5 seconds; a busy machine is allowed twice that, the client takes 50."""
+    assert re.fullmatch(
+        r"bert-base-uncased was not downloaded: the connection to \S+ failed \(.+\)\. "
+        r'Check the network and run checkpoints\.download\("bert-base-uncased"\) again\.',
+        told["error"],
+    )
+    assert told["seconds"] < 10
     assert told["stderr"] == ""
 
 
@@ -498,7 +496,7 @@ def check_unreachable(told: dict) -> None:
 def test_offline_mode_is_respected_at_once(variable, student, hub):
     told = student.download(**{variable: "1"})
     assert "HF_HUB_OFFLINE is set. Unset it, restart the kernel" in told["error"]
-    assert told["seconds"] < 2
+    assert told["seconds"] < 4
     assert hub.asked == []
 
 
@@ -508,7 +506,8 @@ import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (13_000_000, 13_000_000))
 """
     error = student.download(prepare=prepare)["error"]
-    assert f"the disk is full. Make room for {student.home / 'hub'}" in error
+    assert f"the disk with {student.home / 'hub'} is full. Make room and run" in error
+    assert "again: it goes on from the 13 MB that have come." in error
     assert not (student.snapshot / "model.safetensors").exists()
     assert student.part.stat().st_size == 13 * MEGABYTE
     assert student.download()["folder"]
@@ -520,7 +519,7 @@ def test_a_cache_that_cannot_be_written_is_named(student, hub):
     student.home.write_text("a file where the folder should be")
     error = student.download()["error"]
     assert f"{student.home / 'hub'} cannot be written (" in error
-    assert "Set HF_HOME to a folder of your own" in error
+    assert "Set HF_HOME to a folder of yours and run" in error
 
 
 def test_the_bundled_checkpoint_comes_from_the_hub_if_its_package_is_gone(student, hub):
