@@ -17,6 +17,7 @@ import json
 import re
 import socket
 import struct
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -104,7 +105,7 @@ class LoopbackHub:
         self.xet = False
         self.closing = threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
-        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+        self.servers = [_Server(("127.0.0.1", 0), handler) for _ in range(2)]
         self.endpoint, self.storage = (
             f"http://127.0.0.1:{server.server_port}" for server in self.servers
         )
@@ -128,6 +129,12 @@ class LoopbackHub:
     def served(self, suffix: str) -> list[Request]:
         """The requests that were answered with bytes of a file whose path ends like this."""
         return [request for request in self.asked if request.sent and request.path.endswith(suffix)]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client may go away
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
