@@ -48,7 +48,7 @@ class TransformerBlock(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(embed_size, inside), activation(), nn.Linear(inside, embed_size)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(
         self,
@@ -99,7 +99,7 @@ class DecoderBlock(nn.Module):
         self.block = TransformerBlock(embed_size, heads, dropout, forward_expansion, **block)
         self.attention = SelfAttention(embed_size, heads, bias=block.get("bias", False))
         self.norm = nn.LayerNorm(embed_size, eps=self.block.norm1.eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(
         self,

@@ -53,7 +53,7 @@ class Embedding(nn.Module):
             self.register_buffer("positions", None)
         else:
             raise ValueError(f'positions are "learned", "sinusoidal" or None, not {positions!r}.')
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, tokens: Tensor, past: int = 0) -> Tensor:
         """(N, L) token ids -> (N, L, E); `past` tokens stand before them, in a cache.
