@@ -132,7 +132,7 @@ class LoopbackHub:
 
 
 class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request, client_address) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client may go away
             super().handle_error(request, client_address)
 
