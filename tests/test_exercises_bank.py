@@ -27,6 +27,9 @@ FEWEST = {
     "08b-teacher-forcing": 12,
     "08b-loss": 12,
     "08b-greedy": 12,
+    "08c-mlm-mask": 18,
+    "08c-mean-pooling": 14,
+    "08c-cosine": 14,
 }
 HALF = 4 * torch.finfo(torch.bfloat16).eps  # the coarsest tolerance an attempt can get
 LESSON_IMPORTS = {"math": math, "torch": torch, "F": F}  # what a lesson may be counted on to have

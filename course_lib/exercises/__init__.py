@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "grade", "hint", "solution"]
 
 # The modules of this package that hold an `EXERCISES` tuple.
-LESSONS = ("lesson_07", "lesson_08", "lesson_08b")
+LESSONS = ("lesson_07", "lesson_08", "lesson_08b", "lesson_08c")
 
 
 def __getattr__(name: str) -> object:
