@@ -8,13 +8,16 @@ from importlib import import_module
 from typing import Any
 
 _MODULE_OF = {
+    "Bert": "bert",
     "Decoder": "transformer",
     "DecoderBlock": "blocks",
     "Embedding": "embedding",
     "Encoder": "transformer",
     "KeyValueCache": "attention",
     "LanguageModel": "language_model",
+    "MaskedLanguageModel": "bert",
     "SelfAttention": "attention",
+    "SentenceClassifier": "bert",
     "Transformer": "transformer",
     "TransformerBlock": "blocks",
     "boolean_mask": "attention",
@@ -22,6 +25,7 @@ _MODULE_OF = {
     "merge_heads": "attention",
     "padding_mask": "attention",
     "scaled_dot_product_attention": "attention",
+    "sentence_vectors": "bert",
     "sinusoidal_positions": "embedding",
     "split_heads": "attention",
 }
