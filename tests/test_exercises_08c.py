@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from course_lib import bert
 from course_lib.exercises import grade, lesson_08c
 from course_lib.exercises.observation import Failure
 
@@ -195,7 +196,7 @@ def test_whether_a_mistake_is_known_is_no_matter_of_luck():
         if m.slug == "always-the-same-token":  # its one draw may be mask_id: known 15 times in 16
             continue
         for probe, expected in zip(exercise.probes, exercise.known(m.wrong), strict=True):
-            for number in range(100, 103):
+            for number in range(100, 106):
                 assert exercise.see(m.wrong, with_seed(probe, number)) == expected, m.slug
 
 
@@ -255,6 +256,7 @@ def changed(attempt, old, new):
         (in_place_on_copies, "masked[changed] = words[changed]", "pass", "never-random"),
         (in_place_on_copies, "(vocab_size, labels", "(vocab_size - 1, labels",
          "last-id-never-drawn"),
+        (in_place_on_copies, "(vocab_size, labels", "(30522, labels", "ids-that-do-not-exist"),
         (in_place_on_copies, "labels[~chosen] = -100", "labels[chosen] = -100",
          "labels-at-the-wrong-places"),
         (in_place_on_copies, "labels[~chosen] = -100", "pass", "labels-everywhere"),
@@ -280,6 +282,20 @@ def changed(attempt, old, new):
 def test_a_mistake_in_masking_is_known_whatever_its_style(attempt, old, new, slug):
     report = grade("08c-mlm-mask", changed(attempt, old, new))
     assert (report.status, report.misconception) == ("failed", slug), report
+
+
+def test_the_labels_are_told_in_words():
+    words = {
+        lesson_08c.labels_of_the_masked_text: "the ids of `masked`",
+        lesson_08c.labels_yes_or_no: "1 and 0",
+        lesson_08c.labels_not_minus_one_hundred: "the original ids and another number",
+        lesson_08c.results_swapped: "other ids",
+    }
+    for wrong, text in words.items():
+        line = next(
+            line for line in grade("08c-mlm-mask", wrong).message.split("\n") if "labels, y" in line
+        )
+        assert line.endswith(f"  {text}")
 
 
 def test_one_draw_for_many_tokens_is_told():
@@ -316,7 +332,7 @@ def test_special_changed_in_place_is_told():
     assert "your function also changes its input `special`" in report.message
 
 
-def test_no_sentence_is_left_without_words_and_nothing_chosen_is_no_crash():
+def test_a_function_that_chooses_nothing_is_told():
     def nothing(input_ids, special, mask_id, vocab_size, generator):
         return input_ids.clone(), torch.full_like(input_ids, -100)
 
@@ -327,6 +343,10 @@ def test_no_sentence_is_left_without_words_and_nothing_chosen_is_no_crash():
 
 
 # 08c-mean-pooling
+
+
+def test_the_reference_is_the_librarys():
+    passes("08c-mean-pooling", bert.mean_pool)
 
 
 def product_with_the_mask(hidden, attention_mask):
@@ -559,7 +579,7 @@ def test_a_mistake_in_a_cosine_is_known_whatever_its_style(attempt, slug):
     assert (report.status, report.misconception) == ("failed", slug), report
 
 
-def test_no_probe_is_met_by_an_exception_alone():
+def test_no_reference_raises():
     for exercise in lesson_08c.EXERCISES:
         expected = exercise.known(exercise.reference) + exercise.known(exercise.reference, True)
         assert not any(isinstance(seen, Failure) for seen in expected)
