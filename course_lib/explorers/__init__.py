@@ -1,5 +1,6 @@
 """What a student types into: a sentence box over a live picture of what a model computed."""
 
+from course_lib.explorers.embedding import EmbeddingExplorer, embedding_explorer
 from course_lib.explorers.heatmap import AttentionExplorer, attention_explorer
 from course_lib.explorers.output import OutputExplorer, output_explorer
 from course_lib.explorers.pipeline import PipelineExplorer, pipeline_explorer
@@ -9,6 +10,7 @@ from course_lib.explorers.trace import MAX_TOKENS, Trace, TraceError
 __all__ = [
     "MAX_TOKENS",
     "AttentionExplorer",
+    "EmbeddingExplorer",
     "OutputExplorer",
     "PipelineExplorer",
     "Trace",
@@ -16,6 +18,7 @@ __all__ = [
     "attention_explorer",
     "bert_source",
     "classifier_source",
+    "embedding_explorer",
     "output_explorer",
     "pipeline_explorer",
     "translator_source",

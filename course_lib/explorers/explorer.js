@@ -83,7 +83,7 @@ class Grid {
       return [...line.children].slice(headers);
     });
     this.pointed = null;
-    this.enter([Math.min(this.cell[0], height - 1), Math.min(this.cell[1], width - 1)]);
+    if (height) this.enter([Math.min(this.cell[0], height - 1), Math.min(this.cell[1], width - 1)]);
   }
 
   enter([row, column]) {
@@ -105,7 +105,7 @@ class Grid {
   }
 
   focus() {
-    this.rows[this.cell[0]][this.cell[1]].focus();
+    this.rows[this.cell[0]]?.[this.cell[1]].focus();
   }
 
   walk(event) {
@@ -124,6 +124,15 @@ class Grid {
     const within = (value, most) => Math.min(Math.max(value, 0), most);
     this.rows[within(target[0], last[0])][within(target[1], last[1])].focus();
   }
+}
+
+// A token: dashed where the tokenizer added it, open to the left where it continues a word.
+const chip = () => element("span", { class: "explorer-chip", dir: "auto" });
+
+function paintChip(node, token, added) {
+  setText(node, token);
+  node.classList.toggle("explorer-added", added);
+  node.classList.toggle("explorer-joined", token.startsWith("##"));
 }
 
 // Give a cell the text of its number and the colour of its level, 0 to 255.

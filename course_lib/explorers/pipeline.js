@@ -58,15 +58,11 @@ class PipelinePanel {
     // Rows of another kind, as of another model, begin afresh.
     if (this.kinds !== this.rows.join()) this.grid.body.replaceChildren();
     this.kinds = this.rows.join();
-    fit(this.grid.header, tokens.length + 2, () =>
-      element("th", { scope: "col" }, element("span", { class: "explorer-chip", dir: "auto" })),
-    );
+    fit(this.grid.header, tokens.length + 2, () => element("th", { scope: "col" }, chip()));
     tokens.forEach((token, column) => {
-      const chip = this.grid.header.children[column + 2].firstChild;
-      setText(chip, token);
-      chip.classList.toggle("explorer-added", added[column]);
-      chip.classList.toggle("explorer-joined", token.startsWith("##"));
-      chip.classList.toggle("explorer-padding", mask?.[column] === 0);
+      const node = this.grid.header.children[column + 2].firstChild;
+      paintChip(node, token, added[column]);
+      node.classList.toggle("explorer-padding", mask?.[column] === 0);
     });
     this.grid.fit(this.rows.length, tokens.length, (row) => this.makeRow(...this.rows[row]));
   }

@@ -9,11 +9,10 @@ import traitlets
 
 from course_lib.explorers.bars import bars_table, rivals, whole
 from course_lib.explorers.heatmap import PALETTE, WHITE_FROM, ink
-from course_lib.explorers.trace import Source, Trace, TraceError
+from course_lib.explorers.trace import Source, Trace, TraceError, shorten
 from course_lib.explorers.widget import Explorer, script
 
 PEEK = 3  # how many numbers of a vector are read out
-LONGEST = 80  # characters of a sentence that are repeated in another
 
 
 def pipeline_explorer(
@@ -200,11 +199,6 @@ class PipelineExplorer(Explorer):
 def count(number: int, noun: str) -> str:
     """A number and its noun: 1 token, 2 tokens."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def shorten(text: str) -> str:
-    """The beginning of a long text."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def listed(parts: list[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 MAX_TOKENS = 128  # what an explorer shows at most
+LONGEST = 80  # characters of a sentence that are repeated in another
 
 Source = Callable[..., "Trace"]  # from a sentence; options may follow, by name
 
@@ -173,6 +174,11 @@ def as_array(values: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError) as problem:
         verb = "are" if name.endswith("s") else "is"
         raise TraceError(f"{name} {verb} a tensor or an array of numbers.") from problem
+
+
+def shorten(text: str) -> str:
+    """The beginning of a long text, to be repeated in a sentence."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def clean(text: str) -> str:

@@ -1,20 +1,36 @@
 """Lesson 08 and its explorers in a real JupyterLab, as a student meets them."""
 
-import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from explorer_driver import (
+    COLUMNS,
+    LIVE,
+    MARKUP,
+    ROWS,
+    answered,
+    assert_accessible,
+    assert_announced,
+    assert_keys_stay,
+    burst,
+    export,
+    offline,
+    save,
+    saved_copy,
+    told,
+    type_sentence,
+    use_theme,
+    walk,
+    write_notebook,
+)
 
 from course_lib.explorers import bert_source
 from course_lib.explorers.heatmap import PALETTE, percent
-from tools.lab_session import LabSession, choose, run_all
+from tools.lab_session import choose, run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON = "08_self_attention.ipynb"
@@ -45,34 +61,16 @@ display(explorer)
 
 LEVELS = """root => [...root.querySelectorAll('[role=grid] tbody tr')].map(
     row => [...row.querySelectorAll('td')].map(cell => cell.level))"""
-ROWS = "root => [...root.querySelectorAll('[role=grid] tbody th')].map(node => node.textContent)"
-COLUMNS = "root => [...root.querySelectorAll('[role=grid] thead th')].map(node => node.textContent)"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """JupyterLab over a copy of the lesson and the moody notebook."""
-    notebooks, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("scratch")
-    shutil.copy(ROOT / "notebooks" / LESSON, notebooks)
-    for name, sources in {"moody": [MOODY], "twice": [MOODY, "display(explorer)"]}.items():
-        cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
-        notebook = nbformat.v4.new_notebook(cells=cells)
-        kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
-        notebook.metadata["kernelspec"] = kernel
-        nbformat.write(notebook, notebooks / f"{name}.ipynb")
-    with LabSession(notebooks, scratch) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def context(browser):
-    """One browser window; errors and dialogs of its pages are kept in `said`."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.said = []
-    context.on("weberror", lambda error: context.said.append(str(error.error)))
-    context.on("dialog", lambda dialog: (context.said.append("dialog!"), dialog.dismiss()))
-    yield context
-    context.close()
+def notebooks(tmp_path_factory):
+    """A copy of the lesson, and the moody notebooks."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    shutil.copy(ROOT / "notebooks" / LESSON, folder)
+    write_notebook(folder, "moody.ipynb", MOODY)
+    write_notebook(folder, "twice.ipynb", MOODY, "display(explorer)")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +86,7 @@ def page(lab, context, screenshots):
 @pytest.fixture
 def explorer(page):
     """The lesson's first explorer, a pretrained BERT, scrolled into view."""
-    explorer = page.locator(".explorer:not(.explorer-copy)").first
+    explorer = page.locator(LIVE).first
     explorer.scroll_into_view_if_needed()
     return explorer
 
@@ -104,7 +102,7 @@ def moody_page(lab, context):
 
 @pytest.fixture
 def moody(moody_page):
-    explorer = moody_page.locator(".explorer:not(.explorer-copy)")
+    explorer = moody_page.locator(LIVE)
     explorer.wait_for()
     return explorer
 
@@ -119,27 +117,6 @@ def source():
     folder = checkpoints.bundled()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     return bert_source(tokenizer, transformers.BertModel.from_pretrained(folder))
-
-
-def type_sentence(explorer, sentence):
-    """Type as a hand does, key by key, and wait for the picture of the last key."""
-    box = explorer.get_by_label("Your sentence")
-    box.fill("")
-    box.press_sequentially(sentence)
-    answered(explorer, sentence)
-
-
-def answered(explorer, sentence, timeout=20_000):
-    """Wait until the explorer has answered the newest request, and nothing is under way."""
-    explorer.get_by_label("Your sentence").evaluate(
-        "(box, sentence) => { if (box.value !== sentence) throw Error('typed ' + box.value) }",
-        sentence,
-    )
-    explorer.page.wait_for_function(
-        "root => root.dataset.sequence === root.dataset.asked",
-        arg=explorer.element_handle(),
-        timeout=timeout,
-    )
 
 
 def assert_shows(explorer, weights):
@@ -158,7 +135,7 @@ def assert_shows(explorer, weights):
 def test_the_lesson_runs_from_top_to_bottom(page):
     assert page.locator(".jp-OutputArea-output[data-mime-type*='stderr']").count() == 0
     assert page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
-    assert page.locator(".explorer:not(.explorer-copy)").count() == EXPLORERS
+    assert page.locator(LIVE).count() == EXPLORERS
 
 
 def test_a_typed_sentence_shows_what_the_model_attends_to(explorer, source, screenshots):
@@ -198,30 +175,23 @@ def test_the_grid_is_walked_by_keyboard(explorer, source):
     page = explorer.page
     explorer.get_by_role("combobox", name="Head").focus()
     page.keyboard.press("Tab")
-    page.keyboard.press("Control+Home")
-
-    def expect(row, column):
-        digits = explorer.locator("[role=grid] tbody tr").nth(row).locator("td").nth(column)
-        assert digits.evaluate("cell => cell === document.activeElement")
-        assert explorer.locator(".explorer-reading").inner_text() == (
-            f"“{tokens[row]}” looks at “{tokens[column]}”: {digits.inner_text()} percent."
-        )
-        assert explorer.locator("[role=grid] td[tabindex='0']").count() == 1
-
-    expect(0, 0)
-    for key, place in [
+    assert explorer.locator("[role=grid] td:focus").count() == 1
+    last = len(tokens) - 1
+    steps = [
         ("ArrowDown", (1, 0)),
         ("ArrowRight", (1, 1)),
         ("ArrowRight", (1, 2)),
         ("ArrowUp", (0, 2)),
         ("ArrowUp", (0, 2)),
-        ("End", (0, len(tokens) - 1)),
+        ("End", (0, last)),
         ("Home", (0, 0)),
-        ("Control+End", (len(tokens) - 1, len(tokens) - 1)),
-        ("ArrowLeft", (len(tokens) - 1, len(tokens) - 2)),
-    ]:
-        page.keyboard.press(key)
-        expect(*place)
+        ("Control+End", (last, last)),
+        ("ArrowLeft", (last, last - 1)),
+    ]
+    for cell, row, column in walk(explorer.locator("[role=grid]"), steps):
+        assert explorer.locator(".explorer-reading").inner_text() == (
+            f"“{tokens[row]}” looks at “{tokens[column]}”: {cell.inner_text()} percent."
+        )
 
 
 def test_pointing_at_a_cell_reads_it(explorer):
@@ -234,17 +204,7 @@ def test_pointing_at_a_cell_reads_it(explorer):
 
 
 def test_keys_meant_for_the_explorer_leave_the_notebook_as_it_was(explorer):
-    page = explorer.page
-    cells = page.locator(".jp-Notebook .jp-Cell")
-    before = [cells.count(), page.locator(".jp-CodeCell").count()]
-    focusable = explorer.locator("input, select, [role=grid] td[tabindex='0']")
-    assert focusable.count() == 4
-    for index in range(4):
-        focusable.nth(index).focus()
-        for key in ["d", "d", "b", "a", "x", "m", "z"]:
-            page.keyboard.press(key)
-        assert focusable.nth(index).evaluate("node => node === document.activeElement")
-        assert [cells.count(), page.locator(".jp-CodeCell").count()] == before
+    assert_keys_stay(explorer, 4)  # sentence, layer, head, cell
 
 
 def test_outside_the_explorer_those_keys_do_reach_the_notebook(moody_page):
@@ -259,9 +219,6 @@ def test_outside_the_explorer_those_keys_do_reach_the_notebook(moody_page):
     assert cells.count() == before
 
 
-MARKUP = "<script>alert(1)</script> <img src=x onerror=alert(2)> </style> &amp;"
-
-
 def test_markup_stays_text(moody, context):
     moody.get_by_label("Your sentence").fill(MARKUP)
     answered(moody, MARKUP)
@@ -272,17 +229,6 @@ def test_markup_stays_text(moody, context):
     assert "<script>alert" not in copy
     assert "<img" not in copy.split('<script type="module">')[0]
     assert "dialog!" not in context.said
-
-
-def saved_copy(explorer, text):
-    """Wait until the static copy in the page holds a text; return its HTML."""
-    page = explorer.page
-    page.wait_for_function(
-        "text => document.querySelector('.explorer-copy').textContent.includes(text)",
-        arg=text,
-        timeout=10_000,
-    )
-    return page.locator(".explorer-copy").first.inner_html()
 
 
 @pytest.mark.parametrize(
@@ -299,8 +245,7 @@ def saved_copy(explorer, text):
 def test_odd_sentences_get_a_picture_or_a_sentence(explorer, sentence, note, screenshots):
     explorer.get_by_label("Your sentence").fill(sentence)
     answered(explorer, explorer.get_by_label("Your sentence").input_value())
-    assert explorer.locator(".explorer-note").text_content() == note
-    assert explorer.locator(".explorer-error").text_content() == ""
+    assert told(explorer) == [note, ""]
     if "128" in note:
         assert explorer.locator("canvas[role=img]").get_attribute("aria-label").startswith("Layer")
         assert explorer.locator(".explorer-strongest tbody tr").count() == 5
@@ -310,19 +255,9 @@ def test_odd_sentences_get_a_picture_or_a_sentence(explorer, sentence, note, scr
 
 
 def test_a_burst_of_keys_ends_with_the_last_sentence(explorer, source):
-    asked = explorer.evaluate(
-        """root => {
-            const box = root.querySelector('input');
-            for (let i = 0; i < 300; i++) {
-                box.value = 'word '.repeat(i % 20) + i;
-                box.dispatchEvent(new Event('input'));
-            }
-            return box.value;
-        }"""
-    )
-    answered(explorer, asked)
-    trace = source(asked)
-    assert explorer.evaluate(ROWS) == trace.tokens
+    asked = ["word " * (number % 20) + str(number) for number in range(300)]
+    burst(explorer, *asked)
+    assert explorer.evaluate(ROWS) == source(asked[-1]).tokens
 
 
 def test_a_slow_source_keeps_up_in_the_copy(moody):
@@ -337,7 +272,7 @@ def test_two_views_of_one_explorer_do_not_get_in_each_others_way(lab, context):
     page = context.new_page()
     lab.open(page, "twice.ipynb")
     run_all(page)
-    views = page.locator(".explorer:not(.explorer-copy)")
+    views = page.locator(LIVE)
     views.nth(1).wait_for()
     type_sentence(views.nth(0), "from the first")
     type_sentence(views.nth(1), "from the second view")
@@ -352,15 +287,7 @@ def test_focus_stays_in_the_explorer_when_its_cell_goes(explorer):
     type_sentence(explorer, "one two three four five six")
     explorer.locator("[role=grid] td").last.focus()
     for text in ["one", "word " * 100]:
-        explorer.evaluate(
-            """(root, text) => {
-                const box = root.querySelector('input');
-                box.value = text;
-                box.dispatchEvent(new Event('input'));
-            }""",
-            text,
-        )
-        answered(explorer, text)
+        burst(explorer, text)
         assert explorer.evaluate("root => root.contains(document.activeElement)")
 
 
@@ -377,9 +304,7 @@ def test_choosing_a_head_keeps_the_reading_of_the_cell_pointed_at(explorer):
 def test_what_is_on_show_is_announced_when_typing_pauses(explorer):
     type_sentence(explorer, "Birds sing.")
     sentence = explorer.locator(".explorer-sentence").inner_text()
-    explorer.locator(".explorer-news[aria-live=polite]", has_text=sentence).wait_for(
-        state="attached"
-    )
+    assert_announced(explorer, sentence)
 
 
 def test_a_failing_source_is_told_and_the_last_picture_stays(moody, screenshots):
@@ -398,28 +323,20 @@ def test_a_failing_source_is_told_and_the_last_picture_stays(moody, screenshots)
     assert "explorer-stale" not in moody.get_attribute("class")
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_no_accessibility_violation(explorer, theme, screenshots):
     page = explorer.page
-    choose(page, "Settings", "Theme", theme)
-    page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+    use_theme(page, theme)
     type_sentence(explorer, "The old man the boat.")
     explorer.scroll_into_view_if_needed()
-    explorer.screenshot(path=screenshots / f"explorer_{theme.split()[1].lower()}.png")
-    assert_accessible(page, ".explorer:not(.explorer-copy)")
-
-
-def assert_accessible(page, selector):
-    """axe-core finds nothing wrong inside the selected parts of a page."""
-    result = Axe().run(page, context={"include": [[selector]]}).response
-    assert result["passes"], "axe looked at nothing"
-    assert not result["violations"], json.dumps(result["violations"], indent=1)[:3000]
+    explorer.screenshot(path=screenshots / f"explorer_{theme.lower()}.png")
+    assert_accessible(page, LIVE)
 
 
 @pytest.fixture(scope="module")
 def saved(page, lab):
     """The lesson as a student saves it after typing a sentence and choosing another head."""
-    explorer = page.locator(".explorer:not(.explorer-copy)").first
+    explorer = page.locator(LIVE).first
     type_sentence(explorer, "Saved sentences stay.")
     explorer.get_by_role("combobox", name="Layer").select_option("2")
     explorer.get_by_role("combobox", name="Head").select_option("5")
@@ -427,9 +344,7 @@ def saved(page, lab):
     page.wait_for_function(
         "() => document.querySelector('.explorer-copy script').textContent.includes('\"head\": 5')"
     )
-    with page.expect_response(lambda reply: reply.request.method == "PUT" and LESSON in reply.url):
-        choose(page, "File", "Save Notebook")
-    return lab.notebooks / LESSON
+    return save(page, lab, LESSON)
 
 
 def assert_copy_lives(copy):
@@ -483,21 +398,16 @@ def test_reopened_untrusted_the_picture_is_there(saved, lab, context, screenshot
 
 @pytest.mark.parametrize("kind", ["html", "slides"])
 def test_exported_and_offline_the_picture_lives(saved, browser, tmp_path, kind, screenshots):
-    command = [sys.executable, "-m", "nbconvert", "--to", kind, "--output-dir", str(tmp_path)]
-    subprocess.run([*command, str(saved)], check=True, capture_output=True)
-    (exported,) = tmp_path.iterdir()
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, offline=True)
-    page = context.new_page()
-    page.goto(exported.as_uri(), wait_until="domcontentloaded")
-    copy = page.locator(".explorer-copy").first
-    copy.locator("select").first.wait_for(state="attached")
-    if kind == "html":
-        copy.scroll_into_view_if_needed()
-        copy.screenshot(path=screenshots / "explorer_exported.png")
-        assert_copy_lives(copy)
-    else:  # the deck itself needs the network; the copy in it does not
-        assert copy.evaluate(ROWS) == ["[CLS]", "saved", "sentences", "stay", ".", "[SEP]"]
-    context.close()
+    exported = export(saved, tmp_path, kind)
+    with offline(browser, exported) as page:
+        copy = page.locator(".explorer-copy").first
+        copy.locator("select").first.wait_for(state="attached")
+        if kind == "html":
+            copy.scroll_into_view_if_needed()
+            copy.screenshot(path=screenshots / "explorer_exported.png")
+            assert_copy_lives(copy)
+        else:  # the deck itself needs the network; the copy in it does not
+            assert copy.evaluate(ROWS) == ["[CLS]", "saved", "sentences", "stay", ".", "[SEP]"]
 
 
 def test_without_a_kernel_the_explorer_says_so(moody_page, moody, lab):

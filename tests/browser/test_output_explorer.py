@@ -1,21 +1,33 @@
 """The output explorer in a real JupyterLab: a sentence typed, its translation read step by step."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
-from test_explorer import answered, assert_accessible, saved_copy, type_sentence
+from explorer_driver import (
+    COPY,
+    LIVE,
+    answered,
+    assert_accessible,
+    assert_keys_stay,
+    burst,
+    export,
+    offline,
+    save,
+    saved_copy,
+    told,
+    type_sentence,
+    use_theme,
+    write_notebook,
+)
 
 from course_lib.explorers import translator_source
 from course_lib.explorers.bars import tenths, whole
 from course_lib.explorers.heatmap import percent
 from tests.toy_translator import toy_translator
-from tools.lab_session import LabSession, choose, run_all
+from tools.lab_session import run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = """
@@ -44,28 +56,13 @@ def source(toy):
 
 
 @pytest.fixture(scope="module")
-def lab(toy, tmp_path_factory):
-    """JupyterLab over a notebook that shows the toy translator."""
-    notebooks, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("scratch")
-    torch.save(toy[0].state_dict(), notebooks / "toy.pt")
-    shutil.copy(ROOT / "tests" / "toy_translator.py", notebooks)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
-    notebook.metadata["kernelspec"] = kernel
-    nbformat.write(notebook, notebooks / "translate.ipynb")
-    with LabSession(notebooks, scratch) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def context(browser):
-    """One browser window; errors and dialogs of its pages are kept in `said`."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.said = []
-    context.on("weberror", lambda error: context.said.append(str(error.error)))
-    context.on("dialog", lambda dialog: (context.said.append("dialog!"), dialog.dismiss()))
-    yield context
-    context.close()
+def notebooks(toy, tmp_path_factory):
+    """A notebook that shows the toy translator."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    torch.save(toy[0].state_dict(), folder / "toy.pt")
+    shutil.copy(ROOT / "tests" / "toy_translator.py", folder)
+    write_notebook(folder, "translate.ipynb", CELL)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +76,7 @@ def page(lab, context):
 @pytest.fixture
 def explorer(page):
     """The explorer at temperature 0, with its first step chosen."""
-    explorer = page.locator(".explorer:not(.explorer-copy)")
+    explorer = page.locator(LIVE)
     explorer.wait_for()
     if not explorer.get_by_role("button", name="Draw again").is_disabled():
         set_temperature(explorer, 0)
@@ -269,8 +266,7 @@ def test_an_unknown_word_is_named_when_typing_pauses(explorer, source, screensho
 def test_odd_sentences_get_a_picture_or_a_sentence(explorer, source, context, sentence, said):
     explorer.get_by_label("Your sentence").fill(sentence)
     answered(explorer, explorer.get_by_label("Your sentence").input_value())
-    told = [explorer.locator(f".explorer-{kind}").text_content() for kind in ("note", "error")]
-    assert said in "".join(told) if said else told == ["", ""]
+    assert said in "".join(told(explorer)) if said else told(explorer) == ["", ""]
     assert explorer.locator("script, img").count() == 0
     assert context.said == []
     last = 0
@@ -323,74 +319,43 @@ def test_what_is_on_show_is_announced_when_typing_pauses(explorer):
 def test_keys_meant_for_the_explorer_leave_the_notebook_as_it_was(explorer):
     type_sentence(explorer, LOOKED)
     set_temperature(explorer, 1)
-    page = explorer.page
-    cells = page.locator(".jp-Notebook .jp-Cell")
-    before = cells.count()
-    focusable = explorer.locator("input, select, button:not([tabindex='-1']), td[tabindex='0']")
-    assert focusable.count() == 7  # sentence, temperature, draw, step, layer, head, cell
-    for index in range(7):
-        focusable.nth(index).focus()
-        for key in ["d", "d", "b", "a", "x", "m", "z"]:
-            page.keyboard.press(key)
-        assert focusable.nth(index).evaluate("node => node === document.activeElement")
-        assert cells.count() == before
-    unmarked = "nodes => nodes.filter(node => !node.dataset.lmSuppressShortcuts).length"
-    assert explorer.locator("input, select, button, [tabindex]").evaluate_all(unmarked) == 0
+    assert_keys_stay(explorer, 7)  # sentence, temperature, draw, step, layer, head, cell
     type_sentence(explorer, LOOKED)
 
 
 def test_focus_stays_in_the_steps_when_the_text_gets_shorter(explorer):
     type_sentence(explorer, LOOKED)
     explorer.locator(TABS).last.focus()
-    explorer.evaluate(
-        """root => {
-            const box = root.querySelector('input');
-            box.value = 'the cat';
-            box.dispatchEvent(new Event('input'));
-        }"""
-    )
-    answered(explorer, "the cat")
+    burst(explorer, "the cat")
     last = explorer.locator(TABS).last
     assert last.locator("span").inner_text() == "<end>"
     assert last.evaluate("tab => tab === document.activeElement && tab.ariaSelected === 'true'")
 
 
 def test_a_burst_of_keys_ends_with_the_last_sentence(explorer, source):
-    asked = explorer.evaluate(
-        """root => {
-            const box = root.querySelector('input');
-            const words = ['black', 'white', 'nonsense', 'cat', 'bird'];
-            for (let i = 0; i < 60; i++) {
-                box.value = 'the ' + words[i % 5] + ' bird sings';
-                box.dispatchEvent(new Event('input'));
-            }
-            box.value = 'the white dog eats';
-            box.dispatchEvent(new Event('input'));
-            return box.value;
-        }"""
-    )
-    answered(explorer, asked)
-    assert_shows(explorer, source(asked), 0)
+    words = ["black", "white", "nonsense", "cat", "bird"]
+    asked = [f"the {words[number % 5]} bird sings" for number in range(60)]
+    burst(explorer, *asked, "the white dog eats")
+    assert_shows(explorer, source("the white dog eats"), 0)
     assert explorer.locator(".explorer-error").text_content() == ""
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
 def test_no_accessibility_violation(explorer, theme, screenshots):
     page = explorer.page
-    choose(page, "Settings", "Theme", theme)
-    page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+    use_theme(page, theme)
     type_sentence(explorer, "The black dog eats.")
     set_temperature(explorer, 1.2)
     explorer.locator(TABS).nth(2).click()
     page.wait_for_timeout(1000)
-    explorer.screenshot(path=screenshots / f"output_explorer_{theme.split()[1].lower()}.png")
-    assert_accessible(page, ".explorer:not(.explorer-copy)")
+    explorer.screenshot(path=screenshots / f"output_explorer_{theme.lower()}.png")
+    assert_accessible(page, LIVE)
 
 
 @pytest.fixture(scope="module")
 def saved(page, lab):
     """The notebook as a student saves it after drawing a translation and choosing a step."""
-    explorer = page.locator(".explorer:not(.explorer-copy)")
+    explorer = page.locator(LIVE)
     type_sentence(explorer, "The white dog sings.")
     set_temperature(explorer, 1.7)
     explorer.get_by_role("button", name="Draw again").click()
@@ -400,55 +365,41 @@ def saved(page, lab):
     page.wait_for_function(
         "() => /\"step\": 3\\b/.test(document.querySelector('.explorer-copy script').textContent)"
     )
-    with page.expect_response(lambda reply: reply.request.method == "PUT"):
-        choose(page, "File", "Save Notebook")
-    return lab.notebooks / "translate.ipynb"
+    return save(page, lab, "translate.ipynb")
 
 
 @pytest.fixture(scope="module")
 def exported(saved, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
-    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", str(folder)]
-    subprocess.run([*command, str(saved)], check=True, capture_output=True)
-    return folder / "translate.html"
+    return export(saved, tmp_path_factory.mktemp("exported"))
 
 
 def test_exported_and_offline_the_steps_live(exported, browser, source, explorer, screenshots):
-    seed = explorer.page.locator(".explorer-copy").first.inner_text().split("seed, now ")[1]
+    seed = explorer.page.locator(COPY).first.inner_text().split("seed, now ")[1]
     trace = source("The white dog sings.", temperature=1.7, seed=int(seed.split(",")[0]))
     for width in (1280, 380):
-        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
-        said = []
-        context.on("weberror", lambda error, said=said: said.append(str(error.error)))
-        page = context.new_page()
-        page.goto(exported.as_uri(), wait_until="domcontentloaded")
-        copy = page.locator(".explorer-copy")
-        copy.locator(TABS).first.wait_for()
-        assert "“The white dog sings.”" in copy.inner_text()
-        assert_shows(copy, trace, 2, "drawn")
-        copy.locator(TABS).nth(2).focus()
-        page.keyboard.press("ArrowLeft")
-        assert_shows(copy, trace, 1, "drawn")
-        assert copy.get_by_label("Temperature").count() == 0  # nobody there to draw
-        copy.get_by_role("combobox", name="Head").select_option("2")
-        assert copy.locator(".explorer-sentence").inner_text().startswith("Layer 2, head 2: ")
-        copy.screenshot(path=screenshots / f"output_explorer_copy_{width}.png")
-        assert_accessible(page, ".explorer-copy")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert said == []
-        context.close()
+        with offline(browser, exported, width) as page:
+            copy = page.locator(COPY)
+            copy.locator(TABS).first.wait_for()
+            assert "“The white dog sings.”" in copy.inner_text()
+            assert_shows(copy, trace, 2, "drawn")
+            copy.locator(TABS).nth(2).focus()
+            page.keyboard.press("ArrowLeft")
+            assert_shows(copy, trace, 1, "drawn")
+            assert copy.get_by_label("Temperature").count() == 0  # nobody there to draw
+            copy.get_by_role("combobox", name="Head").select_option("2")
+            assert copy.locator(".explorer-sentence").inner_text().startswith("Layer 2, head 2: ")
+            copy.screenshot(path=screenshots / f"output_explorer_copy_{width}.png")
+            assert_accessible(page, COPY)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_exported_without_script_the_tables_are_there(exported, browser, screenshots):
-    context = browser.new_context(java_script_enabled=False, offline=True)
-    page = context.new_page()
-    page.goto(exported.as_uri(), wait_until="domcontentloaded")
-    copy = page.locator(".explorer-copy")
-    assert "At step 3 the model drew “" in copy.inner_text()
-    assert copy.locator("table").count() == 2
-    assert copy.locator("td", has_text="drawn").count() == 1
-    copy.screenshot(path=screenshots / "output_explorer_no_script.png")
-    context.close()
+    with offline(browser, exported, script=False) as page:
+        copy = page.locator(COPY)
+        assert "At step 3 the model drew “" in copy.inner_text()
+        assert copy.locator("table").count() == 2
+        assert copy.locator("td", has_text="drawn").count() == 1
+        copy.screenshot(path=screenshots / "output_explorer_no_script.png")
 
 
 def test_no_script_failed_on_the_way(page, context):
