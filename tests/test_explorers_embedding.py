@@ -237,6 +237,7 @@ def test_long_sentences_are_cut_with_a_note(source):
     assert [len(tokens) for tokens in explorer.picture["tokens"]] == [MAX_TOKENS] * 2
     cut = "Only the first 128 tokens are shown; 9,874 more do not fit."
     assert explorer.status["note"] == f"{cut} Of the second sentence: {cut}"
+    assert explorer.picture["texts"] == [("cat " * 20)[:79] + "…", ("dog " * 20)[:79] + "…"]
     assert len(explorer.sentence()) < 600
 
 

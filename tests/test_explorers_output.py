@@ -238,10 +238,10 @@ def test_each_step_lists_the_ten_likeliest_and_marks_the_chosen(source):
     ):
         order = sorted(range(len(row)), key=lambda place: -row[place])
         assert step["words"] == [trace.outcomes[place] for place in order[:10]]
-        np.testing.assert_allclose(step["shares"], row[order[:10]], atol=5.1e-5)
+        np.testing.assert_allclose(step["shares"], row[order[:10]], atol=1e-6)
         assert step["words"][step["chosen"]] == word
         assert step["others"] == len(row) - 10
-        assert step["rest"] == pytest.approx(row[order[10:]].sum(), abs=1e-4)
+        assert step["rest"] == pytest.approx(row[order[10:]].sum(), abs=1e-5)
 
 
 def drawn_source(text, temperature, seed):
@@ -287,7 +287,7 @@ def test_the_sentence_is_made_of_the_numbers(source):
     looks = np.rint(trace.attention[0, 2, 1] * 255)
     assert explorer.sentence() == (
         "“The black cat sleeps.” became “Le chat noir dort.” in 6 steps. "
-        f"At step 2 the model wrote “chat”, {whole(round(float(share), 4))} percent sure, while it "
+        f"At step 2 the model wrote “chat”, {whole(round(float(share), 6))} percent sure, while it "
         f"looked at “{trace.tokens[looks.argmax()]}”, {percent(looks.max())} percent."
     )
     assert explorer.step_sentence() in explorer.table()
@@ -321,7 +321,7 @@ def test_the_controls_go_through_the_source(source):
     ask(explorer, temperature=2.0, seed=8)
     trace = source(SENTENCE, temperature=2.0, seed=8)
     assert explorer.picture["queries"] == trace.query_tokens
-    assert explorer.picture["steps"][0]["shares"][0] == round(float(trace.output[0].max()), 4)
+    assert explorer.picture["steps"][0]["shares"][0] == round(float(trace.output[0].max()), 6)
     assert explorer.picture["explanation"].startswith("Temperature 2: each word is drawn")
     assert "seed, now 8," in explorer.picture["explanation"]
     same = output_explorer(source, SENTENCE, temperature=2.0, seed=8)
@@ -474,10 +474,20 @@ def test_shares_in_words():
 
 def test_what_is_chosen_stands_out_from_both_themes():
     css = asset("explorer.css")
-    (chosen,) = re.findall(r"aria-selected[^}]*background: (#\w{6})", css)
-    (outline,) = re.findall(r"explorer-chosen \{ outline: 3px solid (#\w{6})", css)
-    (bar,) = re.findall(r"(?m)^\.explorer-bar \{[^}]*background: (#\w{6})", css)
-    assert chosen == outline
-    assert contrast(chosen, "#ffffff") >= 4.5  # its white letters
-    for colour in (chosen, bar):
+    (accent,) = re.findall(r"--explorer-accent: (#\w{6})", css)
+    (blue,) = re.findall(r"--explorer-blue: (#\w{6})", css)
+    assert css.count("background: var(--explorer-accent)") == 4  # tab, bars, plot, token
+    assert contrast(accent, "#ffffff") >= 4.5  # its white letters
+    for colour in (accent, blue):
         assert min(contrast(colour, "#ffffff"), contrast(colour, "#111111")) >= 3
+
+
+def test_two_shares_that_make_a_hundred_are_shown_so():
+    """Rounding to four digits and then to three would give 52.1 and 48.0."""
+    explorer = output_explorer(
+        lambda text, **options: Trace(
+            ["x"], [[1.0]], ["a"], output=[[0.52047, 0.47953]], outcomes=["a", "b"]
+        ),
+        "x",
+    )
+    assert [tenths(share) for share in explorer.picture["steps"][0]["shares"]] == ["52.0", "48.0"]

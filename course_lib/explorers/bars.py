@@ -10,6 +10,7 @@ from course_lib import figures
 from course_lib.explorers.heatmap import PALETTE, ink
 
 LIKELIEST = 10  # how many outcomes are listed
+DIGITS = 6  # of a share that travels; four would round some a second time when they are shown
 
 
 def rivals(row: np.ndarray, chosen: int, outcomes: Sequence[str]) -> dict[str, Any]:
@@ -18,10 +19,10 @@ def rivals(row: np.ndarray, chosen: int, outcomes: Sequence[str]) -> dict[str, A
     order += [chosen] if chosen not in order else []
     return {
         "words": [outcomes[place] for place in order],
-        "shares": [round(float(row[place]), 4) for place in order],
+        "shares": [round(float(row[place]), DIGITS) for place in order],
         "chosen": order.index(chosen),
         "others": len(outcomes) - len(order),
-        "rest": round(max(1 - float(row[order].sum()), 0), 4),
+        "rest": round(max(1 - float(row[order].sum()), 0), DIGITS),
     }
 
 

@@ -212,10 +212,10 @@ class EmbeddingPanel {
 // A sentence: its tokens, and below each a bar up or down from zero.
 class TokenStrip {
   constructor(onChoose, onMove) {
-    this.caption = element("caption", { dir: "auto" });
+    this.caption = element("span", { dir: "auto" });
     this.grid = new Grid(onMove);
     this.grid.table.classList.add("explorer-strip");
-    this.grid.table.prepend(this.caption);
+    this.grid.table.prepend(element("caption", {}, this.caption));
     this.frame = element("div", { class: "explorer-frame" }, this.grid.table);
     this.grid.header.append(element("td"));
     this.grid.table.addEventListener("focusin", (event) => event.target.at && onChoose(event.target.at[1]));

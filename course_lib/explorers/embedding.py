@@ -74,9 +74,9 @@ class EmbeddingExplorer(Explorer):
         return {}  # the second sentence is not the source's business
 
     def draw(self, text: str, trace: Trace) -> dict[str, Any]:
-        texts, traces = [text], [trace]
+        texts, traces = [shorten(text)], [trace]
         if second := clean(str(self.request["options"]["second"])):
-            texts.append(second)
+            texts.append(shorten(second))
             traces.append(self.trace(second))
             trace.notes += [f"Of the second sentence: {note}" for note in traces[1].notes]
         if any(each.hidden is None for each in traces):
@@ -185,7 +185,7 @@ class EmbeddingExplorer(Explorer):
     def sentence(self) -> str:
         if not self.picture:
             return self.status["error"] or self.status["note"]
-        texts = " and ".join(f"“{shorten(text)}”" for text in self.picture["texts"])
+        texts = " and ".join(f"“{text}”" for text in self.picture["texts"])
         return f"{texts}: {' '.join(self.sentences())}"
 
     def table(self) -> str:

@@ -74,6 +74,8 @@ class Grid {
   // Cells that stay are neither rebuilt nor moved.  `makeRow` gives a row with nothing but its
   // headers.
   fit(height, width, makeRow) {
+    this.pointed = null;
+    this.rows = []; // a cell that goes loses the keyboard, which is heard: now there is none
     fit(this.body, height, makeRow);
     this.rows = [...this.body.children].map((line, row) => {
       const headers = line.querySelectorAll("th").length;
@@ -82,7 +84,6 @@ class Grid {
       );
       return [...line.children].slice(headers);
     });
-    this.pointed = null;
     if (height) this.enter([Math.min(this.cell[0], height - 1), Math.min(this.cell[1], width - 1)]);
   }
 
@@ -101,7 +102,8 @@ class Grid {
 
   // The cell pointed at, or else the one with the keyboard in it.
   at() {
-    return this.pointed ?? (this.table.contains(document.activeElement) ? this.cell : null);
+    const at = this.pointed ?? (this.table.contains(document.activeElement) ? this.cell : null);
+    return at && this.rows[at[0]]?.[at[1]] ? at : null;
   }
 
   focus() {

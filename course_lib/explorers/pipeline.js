@@ -13,7 +13,7 @@ class PipelinePanel {
     const start = element("div", { class: "explorer-stage" }, text.head, this.typed);
     this.grid = new Grid(() => this.read());
     this.grid.table.classList.add("explorer-pipeline");
-    this.grid.table.prepend(element("caption", {}, legend.columns));
+    this.grid.table.prepend(element("caption", {}, element("span", {}, legend.columns)));
     this.grid.header.append(...tokens.headers(1));
     this.frame = element("div", { class: "explorer-frame" }, this.grid.table);
     this.reading = element("p", { class: "explorer-reading", "aria-live": "polite" });

@@ -106,7 +106,7 @@ def assert_shows(explorer, trace, step, manner="written"):
     assert french[0] == trace.written
     assert french.count(trace.query_tokens[step]) >= 3  # its tab, its bar, its row of the grid
 
-    row = np.round(trace.output[step], 4)
+    row = np.round(trace.output[step], 6)
     order = np.argsort(-row, kind="stable")[:10]
     word = trace.query_tokens[step]
     place = trace.outcomes.index(word)

@@ -144,12 +144,12 @@ def assert_shows(explorer, text, trace):
     assert explorer.evaluate(BARS) == [
         [
             trace.outcomes[place],
-            tenths(round(float(trace.output[place]), 4)),
+            tenths(round(float(trace.output[place]), 6)),
             "" if rank else "← the likeliest",
         ]
         for rank, place in enumerate(order)
     ]
-    share = whole(round(float(trace.output.max()), 4))
+    share = whole(round(float(trace.output.max()), 6))
     assert (
         explorer.locator(".explorer-sentence")
         .inner_text()
