@@ -411,9 +411,12 @@ def test_attention_is_fused_unless_weights_are_asked_for(monkeypatch):
 
 
 def test_inputs_are_moved_to_the_model():
-    bert = new().to("meta")
+    bert, devices = new().to("meta"), []
+    for table in (bert.embedding.words, bert.embedding.segments):
+        table.register_forward_pre_hook(lambda table, ids: devices.append(ids[0].device.type))
     output = bert(IDS, REAL, SEGMENTS, return_hidden_states=True, return_weights=True)
     assert {tensor.device.type for tensor in output} == {"meta"}
+    assert devices == ["meta", "meta"]
     assert bert.device.type == "meta"
     for head in (MaskedLanguageModel(bert), SentenceClassifier(bert, 2, pooling="mean")):
         assert head(IDS, REAL, SEGMENTS).device.type == "meta"
@@ -430,6 +433,8 @@ def test_dropout_in_training_only(small_folder):
     assert not bert.embedding(IDS).equal(bert.embedding(IDS))
     attentions = bert(IDS, return_weights=True).attentions
     assert_close(attentions.sum(-1), torch.ones(attentions.shape[:-1]))
+    bert.embedding.dropout.p = 1.0
+    assert not bert.embedding(IDS).any()  # dropped after the norm
 
 
 def test_weights_at_the_start():
@@ -572,17 +577,20 @@ def test_the_words_of_input_and_output_are_one():
     assert (model(IDS) - before)[..., 9].abs().min() > 1e-3
 
 
+FEWER = REAL & (torch.arange(8) < 5)  # a mask that leaves out more than the padding
+
+
+def means(hidden):
+    return torch.stack([states[real].mean(0) for states, real in zip(hidden, FEWER, strict=True)])
+
+
 @pytest.mark.parametrize("pooling", ["pooled", "mean"])
 def test_the_classifier(pooling):
     bert = new()
     model = SentenceClassifier(bert, 3, dropout=0.5, pooling=pooling)
-    logits = model.eval()(IDS, REAL, SEGMENTS)
-    output = bert(IDS, REAL, SEGMENTS)
-    vectors = output.pooled
-    if pooling == "mean":
-        vectors = torch.stack(
-            [states[real].mean(0) for states, real in zip(output[0], REAL, strict=True)]
-        )
+    logits = model.eval()(IDS, FEWER, SEGMENTS)
+    output = bert(IDS, FEWER, SEGMENTS)
+    vectors = means(output[0]) if pooling == "mean" else output.pooled
     assert logits.shape == (3, 3)
     assert_close(logits, F.linear(vectors, model.fc_out.weight, model.fc_out.bias))
     assert model.fc_out.weight.std() < 0.04
@@ -623,6 +631,13 @@ def test_sentence_vectors_equal_those_of_sentence_transformers(folder, bundled, 
         vectors = sentence_vectors(bundled[0], **batch)
     assert_close(vectors, theirs)
     assert_close(vectors.norm(dim=-1), torch.ones(3))
+
+
+def test_sentence_vectors_heed_mask_and_segments():
+    bert = new()
+    expected = means(bert(IDS, FEWER, SEGMENTS)[0])
+    vectors = sentence_vectors(bert, IDS, FEWER, SEGMENTS)
+    assert_close(vectors, expected / expected.norm(dim=-1, keepdim=True))
 
 
 def test_mean_pool():

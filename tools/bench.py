@@ -4,6 +4,7 @@
     python -m tools.bench attention      training a layer, beside torch's nn.MultiheadAttention
     python -m tools.bench training       a step of the Transformer, beside torch's nn.Transformer
     python -m tools.bench decoding       a token, beside its bare linear layers and a Marian model
+    python -m tools.bench bert           reading with the bundled BERT, beside transformers
     python -m tools.bench explorer       one key to redrawn cells, in a real JupyterLab
 
 The sides of a ratio take turns, so that a busy moment hits both alike.  Nothing here fails
@@ -203,6 +204,38 @@ def bench_decoding() -> None:
     print(f"{tokens} tokens over {tokens // 2} (<= 2.2):            {ratio(0, 4):.2f}")
 
 
+def bench_bert() -> None:
+    """A forward pass of the bundled BERT."""
+    import torch
+    import transformers
+
+    from course_lib import Bert
+    from course_lib.checkpoints import bundled
+
+    transformers.utils.logging.disable_progress_bar()
+    ours = Bert.from_pretrained(bundled(), device="cpu")
+    sdpa, eager = (
+        transformers.BertModel.from_pretrained(bundled(), attn_implementation=kind).eval()
+        for kind in ("sdpa", "eager")
+    )
+    print("\nThe bundled BERT forward in inference mode, as a multiple of transformers'")
+    print(f"{'N, L':>22} {'sdpa (<= 1.0)':>20} {'weights, eager (<= 1.0)':>24}")
+    for batch, length, padded, rounds in [(1, 13, 0, 150), (32, 128, 0, 10), (32, 128, 32, 10)]:
+        ids = torch.randint(1000, 30_000, (batch, length))
+        mask = torch.ones_like(ids)
+        mask[: batch // 2, length - padded :] = 0  # half of the sentences are shorter
+        with torch.inference_mode():
+            fused = side_by_side(partial(ours, ids, mask), partial(sdpa, ids, mask), rounds)
+            weights = side_by_side(
+                partial(ours, ids, mask, return_weights=True),
+                partial(eager, ids, mask, output_attentions=True),
+                rounds,
+            )
+        name = f"{batch}, {length}" + (", half padded" if padded else "")
+        cells = [f"{ratio:.2f} (of {base:.1f} ms)" for base, ratio in (fused, weights)]
+        print(f"{name:>22} {cells[0]:>20} {cells[1]:>24}")
+
+
 # Time from the event of a key to the frame that follows the redrawn cells.
 WATCH_KEYS = """root => {
     window.latencies = [];
@@ -273,6 +306,7 @@ BENCHMARKS = {
     "attention": bench_attention,
     "training": bench_training,
     "decoding": bench_decoding,
+    "bert": bench_bert,
     "explorer": bench_explorer,
 }
 
