@@ -797,10 +797,18 @@ def test_coroutines_and_generators_are_named():
 # Names, hints and solutions
 
 
-@pytest.mark.parametrize("name", ["08-atention", "08_attention", "attention", "", "nonsense"])
-def test_an_unknown_exercise_is_answered_with_a_name(name):
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("08-atention", "08-attention?"),
+        ("08_attention", "08-attention?"),
+        ("", "07-attention-mask or 07-softmax or 08-"),
+        ("nonsense", "07-attention-mask or 07-softmax or 08-"),
+    ],
+)
+def test_an_unknown_exercise_is_answered_with_a_name(name, meant):
     for answer in (grade(name, RIGHT).message, hint(name), solution(name)):
-        assert answer.startswith(f"No exercise is called {name!r}. Did you mean 08-")
+        assert answer.startswith(f"No exercise is called {name!r}. Did you mean {meant}")
 
 
 def test_arguments_in_the_wrong_order_are_answered():
