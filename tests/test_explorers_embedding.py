@@ -80,7 +80,7 @@ def test_thirteen_tokens_take_70_kilobytes_and_the_copy_90(source):
 
 
 def test_the_browser_reads_half_precision_as_numpy_does(tmp_path):
-    """explorer.js has no half precision of its own: every one of its numbers, by node if there."""
+    """Every number that there is, read by the module's own function, where node can run it."""
     import shutil
     import subprocess
 

@@ -295,6 +295,11 @@ def test_a_source_that_cannot_pad_is_not_asked_to():
     assert list(explorer.picture["shapes"]) == ["text", "tokens"]
 
 
+def test_a_source_that_wraps_another_is_asked_to_pad(source):
+    explorer = pipeline_explorer(lambda text, **options: source(text, **options), padded=True)
+    assert len(explorer.picture["tokens"]) == 16
+
+
 def test_an_output_for_each_token_is_told_in_words():
     source = lambda text: Trace(["a", "b"], output=np.eye(2), outcomes=["x", "y"])  # noqa: E731
     assert "of the shape (2,); this one has (2, 2)." in pipeline_explorer(source).status["error"]

@@ -74,8 +74,7 @@ class Grid {
   // Cells that stay are neither rebuilt nor moved.  `makeRow` gives a row with nothing but its
   // headers.
   fit(height, width, makeRow) {
-    this.pointed = null;
-    this.rows = []; // a cell that goes loses the keyboard, which is heard: now there is none
+    this.pointed = null; // first: a cell that goes takes the focus with it, and that is heard
     fit(this.body, height, makeRow);
     this.rows = [...this.body.children].map((line, row) => {
       const headers = line.querySelectorAll("th").length;
@@ -102,8 +101,7 @@ class Grid {
 
   // The cell pointed at, or else the one with the keyboard in it.
   at() {
-    const at = this.pointed ?? (this.table.contains(document.activeElement) ? this.cell : null);
-    return at && this.rows[at[0]]?.[at[1]] ? at : null;
+    return this.pointed ?? (this.table.contains(document.activeElement) ? this.cell : null);
   }
 
   focus() {

@@ -29,7 +29,8 @@ def pipeline_explorer(
             such an option; 0 for no checkbox.
         padded: whether to begin with the box checked.
     """
-    if "pad_to" not in inspect.signature(source).parameters:
+    parameters = inspect.signature(source).parameters.values()
+    if not any(each.name == "pad_to" or each.kind is each.VAR_KEYWORD for each in parameters):
         pad_to = 0
     options = {"pad_to": pad_to} if padded and pad_to else {}
     return PipelineExplorer(source, text, pad_to, options=options)

@@ -41,13 +41,21 @@ weight = torch.randn(2, 384, generator=torch.Generator().manual_seed(0)) / 8
 source = classifier_source(tokenizer, model, head=lambda hidden, mask: hidden[:, 0] @ weight.T)
 pipeline_explorer(source)
 """
+# Cuts at spaces, and gives the steps that the sentence asks for.
 BARE = """
+import numpy as np
 from course_lib.explorers import Trace, pipeline_explorer
 
 def source(text):
     if "boom" in text:
         raise RuntimeError("no <b>boom</b> today")
-    return Trace(text.split())
+    words = text.split()
+    layers = words.count("layer")
+    return Trace(
+        words,
+        ids=range(len(words)) if "ids" in words else (),
+        hidden=np.ones((layers, len(words), 1)) if layers else None,
+    )
 
 pipeline_explorer(source, "all is well")
 """
@@ -276,6 +284,7 @@ def test_a_burst_of_keys_ends_with_the_last_sentence(explorer, source):
 def test_focus_stays_in_the_table_when_its_cell_goes(explorer):
     type_sentence(explorer, "one two three four five six")
     explorer.locator("[role=grid] td").last.focus()
+    explorer.locator("[role=grid] tbody tr").nth(1).locator("td").last.hover()
     burst(explorer, "one")
     assert explorer.locator("[role=grid] td").last.evaluate("td => td === document.activeElement")
 
@@ -314,6 +323,31 @@ def test_a_failing_source_is_told_and_what_it_lacks_is_left_out(lab, context):
     assert "explorer-stale" in explorer.get_attribute("class")
     type_sentence(explorer, "all is well")
     assert told(explorer) == ["", ""]
+    page.close()
+
+
+def test_steps_come_and_go_with_what_the_source_gives(lab, context):
+    page = context.new_page()
+    lab.open(page, "bare.ipynb")
+    run_all(page)
+    explorer = page.locator(LIVE)
+    explorer.wait_for()
+    for text, rows, steps in [
+        ("all", [], 2),
+        ("layer", ["embeddings"], 3),
+        ("all ids", ["ids"], 3),
+        ("layer layer ids", ["ids", "embeddings", "layer 1"], 4),
+        ("layer layer layer", ["embeddings", "layer 1", "layer 2"], 3),
+        ("all", [], 2),
+    ]:
+        burst(explorer, text)
+        words = text.split()
+        tokens, *others = explorer.evaluate(TABLE)
+        assert tokens == ["tokens", words]
+        numbers = {"ids": [str(number) for number in range(len(words))]}
+        assert others == [[name, numbers.get(name, ["1.0"] * len(words))] for name in rows]
+        titles = explorer.locator(".explorer-step-head:visible strong").all_text_contents()
+        assert [int(title.split()[0]) for title in titles] == list(range(1, steps + 1))
     page.close()
 
 
