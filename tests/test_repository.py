@@ -225,14 +225,14 @@ LAYERS = [
     {"attention", "embedding"},
     {"blocks"},
     {"transformer"},
-    {"language_model"},
+    {"language_model", "pretrained"},
     {"decoding", "bert"},
     {"training", "invariants"},
     {"exercises", "explorers"},
 ]
-MODEL_MODULES = {
-    *("attention", "embedding", "blocks", "transformer", "language_model", "decoding", "bert")
-}
+MODEL_MODULES = set(
+    "attention embedding blocks transformer language_model pretrained decoding bert".split()
+)
 NOT_IN_A_MODEL = {
     "IPython",
     "anywidget",
