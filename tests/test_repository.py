@@ -230,9 +230,7 @@ LAYERS = [
     {"training", "invariants"},
     {"exercises", "explorers"},
 ]
-MODEL_MODULES = set(
-    "attention embedding blocks transformer language_model pretrained decoding bert".split()
-)
+MODEL_MODULES = set().union(*LAYERS[:5])
 NOT_IN_A_MODEL = {
     "IPython",
     "anywidget",
