@@ -4,18 +4,14 @@ The notebook is the lesson's own, cut down to the cells that the explorer needs,
 is trained here.
 """
 
-from pathlib import Path
-
-import nbformat
 import numpy as np
 import pytest
-from test_explorer import answered, assert_accessible, type_sentence
+from explorer_driver import answered, assert_accessible, cut_lesson, type_sentence
 
 from course_lib import weights
 from course_lib.explorers import translator_source
 from tools.lab_session import LabSession, run_all
 
-ROOT = Path(__file__).resolve().parents[2]
 LESSON = "08b_transformer_from_scratch.ipynb"
 NEEDED = ["08b-imports", "08b-shipped", "08b-explorer"]
 WORDS = "[role=tablist] [role=tab] span"
@@ -27,10 +23,7 @@ GRID = """root => [...root.querySelectorAll('[role=grid] tbody tr')].map(
 def page(browser, tmp_path_factory):
     """The lesson's cells, run, in a window whose errors are kept in `page.errors`."""
     notebooks, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("scratch")
-    notebook = nbformat.read(ROOT / "notebooks" / LESSON, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.id in NEEDED]
-    assert [cell.id for cell in notebook.cells] == NEEDED
-    nbformat.write(notebook, notebooks / LESSON)
+    cut_lesson(notebooks, LESSON, NEEDED)
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
