@@ -4,6 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 from axe_playwright_python.sync_playwright import Axe
@@ -24,6 +25,15 @@ def write_notebook(folder, name, *sources):
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
     notebook.metadata["kernelspec"] = kernel
     nbformat.write(notebook, folder / name)
+
+
+def cut_lesson(folder, lesson, ids):
+    """A lesson in a folder, cut down to the cells of these ids."""
+    path = Path(__file__).resolve().parents[2] / "notebooks" / lesson
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id in ids]
+    assert [cell.id for cell in notebook.cells] == ids
+    nbformat.write(notebook, folder / lesson)
 
 
 # Typing.
