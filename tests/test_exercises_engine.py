@@ -35,6 +35,14 @@ def forget(monkeypatch):
     monkeypatch.setattr(engine, "_hints_given", collections.Counter())
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C as in a kernel, also where the tests run in the background and are to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def short(monkeypatch):
     """Attempts that run for ever need not run for a whole second here."""

@@ -1,7 +1,5 @@
 """embedding explorer: the numbers that travel, and the cosines it tells, are the model's own."""
 
-import html.parser
-import json
 import re
 
 import numpy as np
@@ -16,6 +14,7 @@ from course_lib.explorers import MAX_TOKENS, Trace, bert_source, embedding_explo
 from course_lib.explorers.embedding import cosine, decimals, shading
 from course_lib.explorers.heatmap import PALETTE, ink
 from course_lib.explorers.widget import asset
+from tests.static_copy import HOSTILE, Page, picture_inside
 
 FIRST = "He sat on the bank of the river."
 SECOND = "She put money in the bank."
@@ -278,20 +277,6 @@ def test_shading():
 # The copy.
 
 
-class Page(html.parser.HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts = [], set(), []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attributes}
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
 def test_without_script_the_copy_is_tables(source):
     explorer = embedding_explorer(source, FIRST, SECOND, word="bank", dimension=9, layer=4)
     texts = Page(explorer.table()).texts
@@ -317,9 +302,6 @@ def test_without_script_the_copy_is_tables(source):
     assert f'<td style="{shading(own)}">{own:.2f}</td>' in explorer.table()
 
 
-HOSTILE = ["</script>", "<script>alert(1)</script>", "<!--", "<img", "&amp;", '"onclick="x', "{x}"]
-
-
 @pytest.mark.parametrize("token", HOSTILE)
 def test_words_are_data_never_markup(token):
     source = lambda text: Trace([text], hidden=np.ones((1, 1, 1)))  # noqa: E731
@@ -331,8 +313,4 @@ def test_words_are_data_never_markup(token):
     }  # fmt: skip
     assert page.tags.count("script") == 2
     assert page.texts.count(token) == 2  # its column, in both sentences
-    content = re.search(
-        r'<script type="application/json">(.*?)</script>', explorer.copy_html(), re.S
-    )
-    assert "<" not in content[1]
-    assert json.loads(content[1])["picture"]["tokens"] == [[token], [token]]
+    assert picture_inside(explorer.copy_html())["tokens"] == [[token], [token]]

@@ -1,7 +1,5 @@
 """output explorer: what it shows is what the model wrote, gave chances to, and looked at."""
 
-import html.parser
-import json
 import re
 
 import nbformat
@@ -23,6 +21,7 @@ from course_lib.explorers import (
 from course_lib.explorers.bars import tenths, whole
 from course_lib.explorers.heatmap import contrast, percent
 from course_lib.explorers.widget import asset
+from tests.static_copy import HOSTILE, Page, picture_inside
 from tests.toy_translator import PAIRS, toy_translator
 from tools import notebooks
 
@@ -373,31 +372,6 @@ def test_any_sentence_gets_a_picture_or_a_sentence(source, text):
 # The copy.
 
 
-class Page(html.parser.HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts = [], set(), []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attributes}
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-HOSTILE = [
-    "</script>",
-    "<script>alert(1)</script>",
-    "<!--",
-    "<img",
-    "&amp;",
-    '"onclick="x',
-    "{word}",
-]
-
-
 @pytest.mark.parametrize("token", HOSTILE)
 def test_words_are_data_never_markup(token):
     def source(text, temperature, seed):
@@ -414,11 +388,7 @@ def test_words_are_data_never_markup(token):
     }  # fmt: skip
     assert page.tags.count("script") == 2
     assert page.texts.count(token) == 3  # the text, its bar, its row of the grid
-    content = re.search(
-        r'<script type="application/json">(.*?)</script>', explorer.copy_html(), re.S
-    )
-    assert "<" not in content[1]
-    assert json.loads(content[1])["picture"]["steps"][0]["words"] == [token, "a"]
+    assert picture_inside(explorer.copy_html())["steps"][0]["words"] == [token, "a"]
 
 
 def test_without_script_the_copy_shows_the_chosen_step(source):

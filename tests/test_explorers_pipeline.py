@@ -1,7 +1,5 @@
 """pipeline explorer: each step it shows is what the tokenizer and the model really made."""
 
-import html.parser
-import json
 import re
 
 import numpy as np
@@ -23,6 +21,7 @@ from course_lib.explorers import (
     pipeline_explorer,
 )
 from course_lib.explorers.heatmap import PALETTE, ink
+from tests.static_copy import HOSTILE, Page, picture_inside
 
 SENTENCE = "Unbelievably good!"
 TOKENS = ["[CLS]", "un", "##bel", "##ie", "##va", "##bly", "good", "!", "[SEP]"]
@@ -332,20 +331,6 @@ def test_a_long_text_is_cut_with_a_note(source):
 # The copy.
 
 
-class Page(html.parser.HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts = [], set(), []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attributes}
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
 def test_without_script_the_copy_is_a_table(source):
     explorer = pipeline_explorer(source, SENTENCE)
     texts = Page(explorer.table()).texts
@@ -372,9 +357,6 @@ def test_without_script_the_copy_is_a_table(source):
     assert texts.count("the likeliest") == 1
 
 
-HOSTILE = ["</script>", "<script>alert(1)</script>", "<!--", "<img", "&amp;", '"onclick="x', "{x}"]
-
-
 @pytest.mark.parametrize("token", HOSTILE)
 def test_words_are_data_never_markup(token):
     def source(text):
@@ -390,8 +372,4 @@ def test_words_are_data_never_markup(token):
     }  # fmt: skip
     assert page.tags.count("script") == 2
     assert page.texts.count(token) == 2  # the column, and the class
-    content = re.search(
-        r'<script type="application/json">(.*?)</script>', explorer.copy_html(), re.S
-    )
-    assert "<" not in content[1]
-    assert json.loads(content[1])["picture"]["tokens"] == [token]
+    assert picture_inside(explorer.copy_html())["tokens"] == [token]

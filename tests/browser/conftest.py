@@ -1,11 +1,12 @@
 """What the browser tests share: a JupyterLab over notebooks of their own, and a browser window.
 
-A test module that wants them has a fixture `notebooks`: a folder with at least one notebook.
+A test module that wants them has a fixture `notebooks`, a folder with at least one notebook, and
+for `page` the name of one, NOTEBOOK.
 """
 
 import pytest
 
-from tools.lab_session import LabSession
+from tools.lab_session import LabSession, run_all
 
 
 @pytest.fixture(scope="module")
@@ -24,3 +25,12 @@ def context(browser):
     context.on("dialog", lambda dialog: (context.said.append("dialog!"), dialog.dismiss()))
     yield context
     context.close()
+
+
+@pytest.fixture(scope="module")
+def page(lab, context, request):
+    """The module's NOTEBOOK after Run All."""
+    page = context.new_page()
+    lab.open(page, request.module.NOTEBOOK)
+    run_all(page)
+    return page

@@ -24,8 +24,8 @@ from explorer_driver import (
 
 from course_lib import checkpoints
 from course_lib.explorers import bert_source
-from tools.lab_session import run_all
 
+NOTEBOOK = "embedding.ipynb"
 CELL = """
 import transformers
 from course_lib import checkpoints
@@ -60,16 +60,8 @@ WAY = """root => [...root.querySelectorAll('.explorer-way tbody tr')].map(
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
-    write_notebook(folder, "embedding.ipynb", CELL)
+    write_notebook(folder, NOTEBOOK, CELL)
     return folder
-
-
-@pytest.fixture(scope="module")
-def page(lab, context):
-    page = context.new_page()
-    lab.open(page, "embedding.ipynb")
-    run_all(page)
-    return page
 
 
 @pytest.fixture
@@ -329,7 +321,7 @@ def exported(page, lab, tmp_path_factory):
     token(explorer, 1, "money").click()
     saved_copy(explorer, '"dimension": 7')
     saved_copy(explorer, "Its cosine with “money” of the second sentence is")
-    return export(save(page, lab, "embedding.ipynb"), tmp_path_factory.mktemp("exported"))
+    return export(save(page, lab, NOTEBOOK), tmp_path_factory.mktemp("exported"))
 
 
 def test_exported_and_offline_the_picture_lives(exported, browser, source, screenshots):

@@ -33,8 +33,10 @@ from course_lib.explorers.heatmap import PALETTE, percent
 from tools.lab_session import choose, run_all
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSON = "08_self_attention.ipynb"
-EXPLORERS = (ROOT / "notebooks" / LESSON).read_text(encoding="utf-8").count('"attention_explorer(')
+NOTEBOOK = "08_self_attention.ipynb"
+EXPLORERS = (
+    (ROOT / "notebooks" / NOTEBOOK).read_text(encoding="utf-8").count('"attention_explorer(')
+)
 
 # An explorer whose source fails for some sentences, and cuts at spaces, so that any
 # character can become a token.
@@ -67,18 +69,15 @@ LEVELS = """root => [...root.querySelectorAll('[role=grid] tbody tr')].map(
 def notebooks(tmp_path_factory):
     """A copy of the lesson, and the moody notebooks."""
     folder = tmp_path_factory.mktemp("notebooks")
-    shutil.copy(ROOT / "notebooks" / LESSON, folder)
+    shutil.copy(ROOT / "notebooks" / NOTEBOOK, folder)
     write_notebook(folder, "moody.ipynb", MOODY)
     write_notebook(folder, "twice.ipynb", MOODY, "display(explorer)")
     return folder
 
 
 @pytest.fixture(scope="module")
-def page(lab, context, screenshots):
+def page(page, screenshots):
     """Lesson 08 after Run All."""
-    page = context.new_page()
-    lab.open(page, LESSON)
-    run_all(page)
     page.screenshot(path=screenshots / "lesson_08_after_run_all.png")
     return page
 
@@ -344,7 +343,7 @@ def saved(page, lab):
     page.wait_for_function(
         "() => document.querySelector('.explorer-copy script').textContent.includes('\"head\": 5')"
     )
-    return save(page, lab, LESSON)
+    return save(page, lab, NOTEBOOK)
 
 
 def assert_copy_lives(copy):

@@ -6,13 +6,12 @@ is trained here.
 
 import numpy as np
 import pytest
-from explorer_driver import answered, assert_accessible, cut_lesson, type_sentence
+from explorer_driver import LIVE, answered, assert_accessible, cut_lesson, type_sentence
 
 from course_lib import weights
 from course_lib.explorers import translator_source
-from tools.lab_session import LabSession, run_all
 
-LESSON = "08b_transformer_from_scratch.ipynb"
+NOTEBOOK = "08b_transformer_from_scratch.ipynb"
 NEEDED = ["08b-imports", "08b-shipped", "08b-explorer"]
 WORDS = "[role=tablist] [role=tab] span"
 GRID = """root => [...root.querySelectorAll('[role=grid] tbody tr')].map(
@@ -20,23 +19,15 @@ GRID = """root => [...root.querySelectorAll('[role=grid] tbody tr')].map(
 
 
 @pytest.fixture(scope="module")
-def page(browser, tmp_path_factory):
-    """The lesson's cells, run, in a window whose errors are kept in `page.errors`."""
-    notebooks, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("scratch")
-    cut_lesson(notebooks, LESSON, NEEDED)
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    with LabSession(notebooks, scratch) as lab:
-        lab.open(page, LESSON)
-        run_all(page)
-        yield page
-        page.close()
+def notebooks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebooks")
+    cut_lesson(folder, NOTEBOOK, NEEDED)
+    return folder
 
 
 @pytest.fixture
 def explorer(page):
-    explorer = page.locator(".explorer:not(.explorer-copy)")
+    explorer = page.locator(LIVE)
     explorer.wait_for()
     return explorer
 
@@ -108,8 +99,8 @@ def test_an_unknown_word_gets_the_nearest_known_ones(explorer):
     assert written(explorer) == "Le chat noir dort."
 
 
-def test_it_is_accessible_and_no_script_failed(explorer):
+def test_it_is_accessible_and_no_script_failed(explorer, context):
     type_sentence(explorer, "The nurse is old.")
     explorer.page.wait_for_timeout(1000)  # the words that fade in have arrived
-    assert_accessible(explorer.page, ".explorer:not(.explorer-copy)")
-    assert explorer.page.errors == []
+    assert_accessible(explorer.page, LIVE)
+    assert context.said == []

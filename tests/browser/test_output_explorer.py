@@ -27,9 +27,9 @@ from course_lib.explorers import translator_source
 from course_lib.explorers.bars import tenths, whole
 from course_lib.explorers.heatmap import percent
 from tests.toy_translator import toy_translator
-from tools.lab_session import run_all
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = "translate.ipynb"
 CELL = """
 import torch
 from course_lib.explorers import output_explorer, translator_source
@@ -61,16 +61,8 @@ def notebooks(toy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     torch.save(toy[0].state_dict(), folder / "toy.pt")
     shutil.copy(ROOT / "tests" / "toy_translator.py", folder)
-    write_notebook(folder, "translate.ipynb", CELL)
+    write_notebook(folder, NOTEBOOK, CELL)
     return folder
-
-
-@pytest.fixture(scope="module")
-def page(lab, context):
-    page = context.new_page()
-    lab.open(page, "translate.ipynb")
-    run_all(page)
-    return page
 
 
 @pytest.fixture
@@ -365,7 +357,7 @@ def saved(page, lab):
     page.wait_for_function(
         "() => /\"step\": 3\\b/.test(document.querySelector('.explorer-copy script').textContent)"
     )
-    return save(page, lab, "translate.ipynb")
+    return save(page, lab, NOTEBOOK)
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from course_lib.explorers import classifier_source
 from course_lib.explorers.bars import tenths, whole
 from tools.lab_session import run_all
 
+NOTEBOOK = "pipeline.ipynb"
 CELL = """
 import torch
 import transformers
@@ -73,17 +74,9 @@ SENTENCE = "Unbelievably good!"
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
-    write_notebook(folder, "pipeline.ipynb", CELL)
+    write_notebook(folder, NOTEBOOK, CELL)
     write_notebook(folder, "bare.ipynb", BARE)
     return folder
-
-
-@pytest.fixture(scope="module")
-def page(lab, context):
-    page = context.new_page()
-    lab.open(page, "pipeline.ipynb")
-    run_all(page)
-    return page
 
 
 @pytest.fixture
@@ -358,7 +351,7 @@ def exported(page, lab, tmp_path_factory):
     type_sentence(explorer, "Saved sentences stay.")
     pad(explorer, True)
     saved_copy(explorer, "became 6 tokens and 10 of padding")
-    return export(save(page, lab, "pipeline.ipynb"), tmp_path_factory.mktemp("exported"))
+    return export(save(page, lab, NOTEBOOK), tmp_path_factory.mktemp("exported"))
 
 
 def test_exported_and_offline_the_steps_live(exported, browser, source, screenshots):
