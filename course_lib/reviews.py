@@ -65,6 +65,39 @@ def load_reviews() -> DatasetDict:
         )
 
 
+def load_published(name: str = "stanfordnlp/sst2") -> DatasetDict:
+    """A public data set from the Hugging Face hub, in the form of `load_reviews`: text and label.
+
+    `name` is that of a data set with the columns sentence (or text) and label, such as the Stanford
+    Sentiment Treebank: 67,349 training phrases from film reviews (Socher et al. 2013, EMNLP).  The
+    labels of its test split are kept secret, so its validation split is the test split here, and
+    872 phrases of its training split are set apart for validation.
+
+    Raises:
+        CheckpointError: it could not be fetched; the message says why, and what to do.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HTTPError
+
+    from course_lib.checkpoints import CheckpointError, reach, reason
+
+    try:
+        if not constants.HF_HUB_OFFLINE:  # else it may still be in the cache
+            reach(f"{constants.ENDPOINT}/api/datasets/{name}")
+        published = datasets.load_dataset(name)
+    except (HTTPError, OSError) as error:
+        again = f'run load_published("{name}") again, or use load_reviews(), which needs no network'
+        raise CheckpointError(f"{name} was not downloaded: {reason(error, again)}") from None
+    columns = {"sentence": "text"} if "sentence" in published["train"].column_names else {}
+    published = published.rename_columns(columns).select_columns(["text", "label"])
+    held_out = published["train"].train_test_split(
+        test_size=len(published["validation"]), seed=0, stratify_by_column="label"
+    )
+    return DatasetDict(
+        train=held_out["train"], validation=held_out["test"], test=published["validation"]
+    )
+
+
 def read_reviews(
     files: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]],
 ) -> Dataset | DatasetDict:

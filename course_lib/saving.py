@@ -24,6 +24,7 @@ from torch import Tensor
 from course_lib.checkpoints import CheckpointError
 
 KEPT = 2  # checkpoints: should the newest be damaged, the one before it is there
+NAME = re.compile(r"(step|checkpoint)-\d+")  # the latter is what transformers' Trainer writes
 MARK = "complete.json"  # a checkpoint's last file: the sha256 of each of the others
 
 
@@ -92,7 +93,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, dict[str, Tensor]], dic
     Raises:
         CheckpointError: the checkpoint is incomplete or damaged; nothing of it was loaded.
     """
-    files = _verified(Path(path))
+    files = read_sealed(Path(path))
     try:
         state = torch.load(io.BytesIO(files.pop("state.pt")), map_location="cpu", weights_only=True)
         weights = {Path(name).stem: safetensors.torch.load(files[name]) for name in files}
@@ -112,7 +113,7 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     paths = checkpoints_in(Path(folder))
     for path in reversed(paths):
         try:
-            _verified(path)
+            read_sealed(path)
             return path
         except CheckpointError as error:
             print(f"Skipped: {error}")
@@ -124,17 +125,32 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
 
 
 def step_of(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
+    return int(path.name.partition("-")[2])
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """From the oldest to the newest; drafts have another name."""
-    paths = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    paths = [path for path in folder.glob("*-*") if NAME.fullmatch(path.name)]
     return sorted(paths, key=step_of)
 
 
-def _verified(path: Path) -> dict[str, bytes]:
-    """The content of a checkpoint's files, none of which differs from what was written."""
+def seal(path: Path) -> None:
+    """Mark a folder that something else has written as whole: every file in it, and its sha256."""
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.name != MARK)
+    mark = {}
+    for file in files:
+        with file.open("rb") as stream:
+            mark[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    _write(path / MARK, json.dumps(mark, indent=2).encode())
+    _sync(path)
+
+
+def is_sealed(path: Path) -> bool:
+    return (path / MARK).exists()
+
+
+def read_sealed(path: Path) -> dict[str, bytes]:
+    """The content of the files, none of which differs from what was written, or CheckpointError."""
     try:
         mark = json.loads((path / MARK).read_bytes())
         files = {name: (path / name).read_bytes() for name in mark}

@@ -179,7 +179,7 @@ def train(
 
     model.train()
     bar = tqdm(desc="training", total=steps, initial=saved, unit="step", disable=not progress)
-    with bar, _stop_between_steps() as stop:
+    with bar, stop_between_steps() as stop:
         for step in range(saved + 1, steps + 1):
             if stop.is_set() or history.stopped_improving(patience):
                 break
@@ -189,10 +189,10 @@ def train(
                 group["lr"] = rate * share
             run.optimizer.zero_grad()
             value = loss(model, run.batch)
-            _check_finite("loss", value, step)
+            check_finite("loss", value, step)
             value.backward()
             norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf)
-            _check_finite("gradient", norm, step)
+            check_finite("gradient", norm, step)
             run.optimizer.step()
 
             history.losses.append(value.item())
@@ -324,7 +324,7 @@ def _endless(
 
 
 @contextmanager
-def _stop_between_steps() -> Iterator[threading.Event]:
+def stop_between_steps() -> Iterator[threading.Event]:
     """Turn the first interrupt into an event: in mid-step, half of the weights would be new."""
     stop = threading.Event()
 
@@ -343,7 +343,8 @@ def _stop_between_steps() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _check_finite(name: str, value: Tensor, step: int) -> None:
+def check_finite(name: str, value: Tensor, step: int) -> None:
+    """Raise a FloatingPointError that says what to do, if it is NaN or infinite."""
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"loss(model, batch) has to return a tensor of one number, not {value}.")
     if not value.isfinite():
@@ -409,3 +410,9 @@ def _set_random_state(state: dict[str, Any]) -> None:
     device = torch.accelerator.current_accelerator(check_available=True)
     if device and device.type in state:
         torch.get_device_module(device).set_rng_state(state[device.type])
+
+
+if __name__ == "__main__":
+    from course_lib.fine_tuning import main
+
+    main()

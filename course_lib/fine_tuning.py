@@ -1,0 +1,485 @@
+"""Fine-tuning: a pretrained encoder and a new layer on top learn to classify your sentences.
+
+`fine_tune` is `transformers`' Trainer with a recipe that is fast on a processor without a GPU.
+The same run on several processes or machines, from a terminal:
+
+    python -m course_lib.training --folder build/sentiment
+    torchrun --nproc-per-node 2 -m course_lib.training --folder build/sentiment
+    accelerate launch --num_processes 2 --cpu -m course_lib.training --folder build/sentiment
+
+A classifier is any module whose forward takes `input_ids` and `attention_mask`, (N, L) each, and
+gives logits (N, classes); `encode` is a function from texts to those two.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from course_lib.checkpoints import CheckpointError
+from course_lib.saving import (
+    MARK,
+    checkpoints_in,
+    is_sealed,
+    latest_checkpoint,
+    read_sealed,
+    seal,
+    set_aside,
+    sha256,
+    step_of,
+)
+from course_lib.training import History, check_finite, stop_between_steps
+
+Encode = Callable[[list[str]], Mapping[str, Tensor]]
+Predict = Callable[[list[str]], np.ndarray]
+Rows = Sequence[Mapping[str, Any]]
+RUN = "run.json"  # beside the Trainer's own files in a checkpoint: what has to be the same
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to fine-tune; the defaults suit a small BERT and some thousand sentences on a processor.
+
+    What makes it fast: sentences of like length in a batch, embeddings that stay as they are (half
+    of a small BERT's weights), an optimizer that updates all weights in one pass, and bfloat16.
+    """
+
+    epochs: float = 2  # how often each sentence is learnt from
+    batch_size: int = 16  # of all processes together
+    learning_rate: float = 1e-4  # the highest
+    warmup: float = 0.1  # the share of the steps in which it rises
+    group_by_length: bool = True
+    freeze_embeddings: bool = True
+    precision: str = (
+        "auto"  # "bfloat16" where the processor or GPU calculates with it, or "float32"
+    )
+    dropout: float | None = None  # None: as the model has it
+    validations: int = 6  # in a run, evenly spread; after each a checkpoint
+    patience: int = 3  # validations in a row without a new best that end the run
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for wrong, sentence in [
+            (not self.epochs > 0, f"epochs is {self.epochs}: take more than 0."),
+            (self.batch_size < 1, f"batch_size is {self.batch_size}: take 1 or more."),
+            (not 0 <= self.warmup < 1, f"warmup is {self.warmup}: take a share below 1, say 0.1."),
+            (self.validations < 1, f"validations is {self.validations}: take 1 or more."),
+            (self.patience < 1, f"patience is {self.patience}: take 1 or more."),
+            (
+                self.precision not in ("auto", "bfloat16", "float32"),
+                f'precision is "auto", "bfloat16" or "float32", not {self.precision!r}.',
+            ),
+        ]:
+            if wrong:
+                raise ValueError(sentence)
+
+    def bfloat16(self) -> bool:
+        """Whether to calculate in bfloat16, which is slow where it is only imitated."""
+        if self.precision != "auto":
+            return self.precision == "bfloat16"
+        if torch.cuda.is_available():
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        has = torch.cpu.get_capabilities()
+        return any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+    def order(self, lengths: Sequence[int], steps: int | None = None) -> list[int]:
+        """The numbers of the sentences of all batches, one after the other.
+
+        In each epoch every sentence comes once, but for the few that would not fill a batch.
+        """
+        size, draw = self.batch_size, random.Random(self.seed)
+        order: list[int] = []
+        whole = len(lengths) // size * size
+        steps = round(self.epochs * whole / size) if steps is None else steps
+        while len(order) < steps * size:
+            epoch = draw.sample(range(len(lengths)), whole)
+            if self.group_by_length:
+                reach = 50 * size  # sorting all of them would give the same batches every time
+                pieces = [epoch[start : start + reach] for start in range(0, whole, reach)]
+                epoch = [n for piece in pieces for n in sorted(piece, key=lengths.__getitem__)]
+            batches = [epoch[start : start + size] for start in range(0, whole, size)]
+            draw.shuffle(batches)
+            order += [number for batch in batches for number in batch]
+        return order[: steps * size]
+
+
+def fine_tune(
+    model: nn.Module,
+    encode: Encode,
+    train: Sequence[Mapping[str, Any]],
+    validation: Sequence[Mapping[str, Any]],
+    *,
+    folder: str | Path,
+    recipe: Recipe | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> History:
+    """Train the classifier in place; it ends with the weights of the lowest validation loss.
+
+    Press stop (or Ctrl-C) once to end early: the step under way is finished and saved.
+
+    Args:
+        model: see above; in evaluation mode afterwards.
+        encode: a batch of texts -> {"input_ids", "attention_mask"}, (N, L) each.
+        train, validation: rows with a "text" and a "label", a number from 0 on.
+        folder: for checkpoints, of which the newest and the best stay.
+        recipe: `Recipe()` unless told.
+        resume: go on from the newest whole checkpoint in `folder`, if there is one.  False starts
+            afresh and moves an earlier run's checkpoints into `folder`/earlier-1, -2, ...
+        progress: show a bar with the loss.
+
+    Returns:
+        What happened: a loss for each step, and the loss on `validation` now and then.
+
+    Raises:
+        ValueError: there is nothing to learn from, or less than a batch of it.
+        FloatingPointError: a loss is NaN or infinite.
+        CheckpointError: none of the checkpoints in the folder is whole.
+        OSError: a checkpoint could not be written, on a full disk say.
+    """
+    recipe, folder = recipe or Recipe(), Path(folder)
+    train, validation = list(train), sorted(validation, key=lambda row: len(row["text"]))
+    if len(train) < recipe.batch_size or not validation:
+        raise ValueError(
+            f"There are {len(train)} sentences to learn from and {len(validation)} to validate "
+            f"with: take at least {recipe.batch_size} (a batch) and 1."
+        )
+    order = recipe.order([len(row["text"]) for row in train])
+    steps = len(order) // recipe.batch_size
+    arguments = _arguments(recipe, folder, steps)
+    content = [(row["text"], row["label"]) for row in [*train, *validation]]
+    run = asdict(recipe) | {"sentences": sha256(repr(content).encode())}
+    start = _start(folder, resume, run, first_process=arguments.process_index == 0)
+    watch = _Watch(steps, run, start, progress and arguments.process_index == 0)
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        data_collator=partial(_batch, encode),
+        train_dataset=[train[number] for number in order],
+        eval_dataset=validation,
+        callbacks=[watch, EarlyStoppingCallback(recipe.patience)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    with _prepared(model, recipe), watch.bar, stop_between_steps() as watch.stop:
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+        except Exception as error:
+            unfinished = [path for path in checkpoints_in(folder) if not is_sealed(path)]
+            if not unfinished:
+                raise
+            raise OSError(
+                f"The checkpoint {unfinished[-1]} could not be written: {error}. Those before it "
+                "are intact. Free some disk space, then go on with resume=True."
+            ) from error
+        finally:  # without bfloat16, and without other processes
+            trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    model.eval()
+    return watch.history(trainer.state, recipe.patience)
+
+
+def predictor(model: nn.Module, encode: Encode, batch_size: int = 64) -> Predict:
+    """The classifier as a function from texts to probabilities: N texts -> (N, classes).
+
+    It calculates in float32 and without dropout; sentences of like length share a batch.
+    """
+
+    def predict(texts: list[str]) -> np.ndarray:
+        texts, device = list(texts), next(model.parameters()).device
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        was_training = model.training
+        model.eval()
+        found: dict[int, Tensor] = {}
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                numbers = order[start : start + batch_size]
+                batch = encode([texts[number] for number in numbers])
+                ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
+                found |= zip(numbers, model(ids, mask).softmax(-1).cpu(), strict=True)
+        model.train(was_training)
+        return np.array([found[number].numpy() for number in range(len(texts))])
+
+    return predict
+
+
+def save_classifier(folder: str | Path, model: nn.Module, tokenizer: Any, card: str) -> Path:
+    """Write what someone else needs to use the classifier; no pickles.
+
+    `folder` gets model.safetensors, the tokenizer's files, config.json of the encoder if it has a
+    config, README.md with the model card, and complete.json with the sha256 of each of these.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).unlink(missing_ok=True)
+    weights = {name: w.cpu().contiguous().clone() for name, w in model.state_dict().items()}
+    (folder / "model.safetensors").write_bytes(safetensors.torch.save(weights))
+    tokenizer.save_pretrained(folder)
+    for module in model.modules():
+        config: Any = getattr(module, "config", None)
+        if hasattr(config, "save_pretrained"):
+            config.save_pretrained(folder)
+            break
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    seal(folder)
+    return folder
+
+
+def load_classifier(folder: str | Path, model: nn.Module) -> nn.Module:
+    """Fill a classifier of the same make with the weights that `save_classifier` wrote.
+
+    Raises:
+        CheckpointError: a file is missing, is not as it was written, or is of another model.
+    """
+    content = read_sealed(Path(folder))
+    try:
+        model.load_state_dict(safetensors.torch.load(content["model.safetensors"]))
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{folder} does not hold this classifier: {error}") from error
+    return model.eval()
+
+
+class _Trainer(Trainer):
+    """A Trainer for models that give logits, not transformers' own outputs."""
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        logits = model(inputs["input_ids"], inputs["attention_mask"]).float()  # (N, classes)
+        loss = F.cross_entropy(logits, inputs["labels"])
+        check_finite("loss", loss, self.state.global_step + 1)
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+
+class _Watch(TrainerCallback):
+    """The bar, the stop button, and the seal that says that a checkpoint is whole."""
+
+    def __init__(
+        self, steps: int, run: Mapping[str, Any], start: Path | None, progress: bool
+    ) -> None:
+        self.run, self.stop, self.began = run, threading.Event(), time.perf_counter()
+        self.earlier = json.loads((start / RUN).read_text())["seconds"] if start else 0.0
+        self.bar = tqdm(desc="fine-tuning", total=steps, unit="step", disable=not progress)
+
+    @property
+    def seconds(self) -> float:
+        return self.earlier + time.perf_counter() - self.began
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update()
+        if self.stop.is_set():
+            control.should_training_stop = True
+        if self.stop.is_set() or state.global_step == state.max_steps:
+            control.should_evaluate = control.should_save = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
+        if "eval_loss" in logs:
+            self.bar.set_postfix(validation=f"{logs['eval_loss']:.3f}", refresh=False)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if torch.distributed.is_initialized():  # every process has a file in it
+            torch.distributed.barrier()
+        if state.is_world_process_zero:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            content = {"run": self.run, "seconds": self.seconds}
+            (checkpoint / RUN).write_text(json.dumps(content), encoding="utf-8")
+            seal(checkpoint)
+
+    def history(self, state: Any, patience: int) -> History:
+        history = History(state.max_steps, seconds=self.seconds)
+        for entry in state.log_history:
+            if "loss" in entry:
+                history.losses.append(entry["loss"])
+                history.learning_rates.append(entry["learning_rate"])
+            elif "eval_loss" in entry:
+                history.validations[entry["step"]] = entry["eval_loss"]
+        if len(history.losses) < history.steps:
+            history.ending = (
+                "You stopped it. With resume=True it goes on from there."
+                if self.stop.is_set()
+                else f"It ended early: {patience} validations in a row brought no new best."
+            )
+        return history
+
+
+def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
+    every = math.ceil(steps / recipe.validations)
+    on_cpu = torch.accelerator.current_accelerator(check_available=True) is None
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=round(recipe.warmup * steps),
+        optim="adamw_torch_fused",
+        bf16=recipe.bfloat16(),
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and "WORLD_SIZE" in os.environ else None,
+        average_tokens_across_devices=False,
+        train_sampling_strategy="sequential",  # `Recipe.order` has made the order
+        per_device_eval_batch_size=64,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+        disable_tqdm=True,
+        report_to="none",
+        seed=recipe.seed,
+    )
+    if recipe.batch_size % arguments.world_size:
+        raise ValueError(
+            f"A batch of {recipe.batch_size} cannot be shared by {arguments.world_size} processes."
+        )
+    arguments.per_device_train_batch_size = recipe.batch_size // arguments.world_size
+    return arguments
+
+
+def _batch(encode: Encode, rows: Rows) -> dict[str, Tensor]:
+    encoded = encode([row["text"] for row in rows])
+    labels = torch.tensor([row["label"] for row in rows])
+    return {
+        "input_ids": encoded["input_ids"],
+        "attention_mask": encoded["attention_mask"],
+        "labels": labels,
+    }
+
+
+@contextmanager
+def _prepared(model: nn.Module, recipe: Recipe) -> Iterator[None]:
+    """The model with the recipe's dropout, and embeddings that do not learn."""
+    learning = {name: p.requires_grad for name, p in model.named_parameters()}
+    dropouts = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout)]
+    for dropout, p in dropouts:
+        dropout.p = p if recipe.dropout is None else recipe.dropout
+    if recipe.freeze_embeddings:
+        for module in model.modules():
+            if isinstance(module, nn.Embedding):
+                module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(learning[name])
+        for dropout, p in dropouts:
+            dropout.p = p
+
+
+def _start(folder: Path, resume: bool, run: Mapping[str, Any], first_process: bool) -> Path | None:
+    """Make the folder ready; return the checkpoint to go on from, if there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        if first_process and (earlier := checkpoints_in(folder)):
+            print(f"An earlier run's checkpoints are now in {set_aside(folder, earlier)}.")
+        return None
+    start = latest_checkpoint(folder)
+    if start is None:
+        print(f"There is no checkpoint in {folder} yet: training starts at the first step.")
+        return None
+    earlier_run = json.loads((start / RUN).read_text())["run"]
+    if differ := [key for key in {**run, **earlier_run} if run.get(key) != earlier_run.get(key)]:
+        raise ValueError(
+            f"The run saved in {start} cannot go on, for it differs in {', '.join(differ)}. Set "
+            "that back, or start afresh with resume=False."
+        )
+    damaged = [path for path in checkpoints_in(folder) if step_of(path) > step_of(start)]
+    if first_process:
+        print(f"Resumed after step {step_of(start):,}.")
+        if damaged:
+            print(f"What was skipped is now in {set_aside(folder, damaged)}.")
+    return start
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line of `python -m course_lib.training`."""
+    from transformers import AutoTokenizer
+
+    from course_lib.bert import Bert, SentenceClassifier
+    from course_lib.checkpoints import locate
+    from course_lib.evaluation import scores
+    from course_lib.reviews import load_published, load_reviews
+
+    parser = argparse.ArgumentParser(
+        prog="python -m course_lib.training", description="Fine-tune BERT to classify sentences."
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="for checkpoints and the result")
+    parser.add_argument("--checkpoint", default="bert-base-uncased", help="or all-MiniLM-L6-v2")
+    parser.add_argument("--data", default="reviews", help="the course's, or stanfordnlp/sst2")
+    parser.add_argument("--max-length", type=int, default=64, help="tokens; longer texts are cut")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    for option in fields(Recipe):
+        name = f"--{option.name.replace('_', '-')}"
+        if isinstance(option.default, bool):
+            parser.add_argument(
+                name, action=argparse.BooleanOptionalAction, default=option.default, help=" "
+            )
+        else:
+            kind = float if option.default is None else type(option.default)
+            parser.add_argument(name, type=kind, default=option.default, help="%(default)s")
+    options = parser.parse_args(arguments)
+    recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
+
+    torch.manual_seed(recipe.seed)  # every process begins with the same head
+    checkpoint = locate(options.checkpoint)
+    data = load_reviews() if options.data == "reviews" else load_published(options.data)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    encode = partial(
+        tokenizer,
+        padding=True,
+        truncation=True,
+        max_length=options.max_length,
+        return_tensors="pt",
+    )
+    model = SentenceClassifier(Bert.from_pretrained(checkpoint), classes=2, pooling="mean")
+    history = fine_tune(
+        model,
+        encode,
+        list(data["train"]),
+        list(data["validation"]),
+        folder=options.folder,
+        recipe=recipe,
+        resume=options.resume,
+    )
+    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        return
+    print(history)
+    test = scores(data["test"]["label"], predictor(model, encode)(data["test"]["text"]))
+    print(test)
+    card = f"# {options.checkpoint}, fine-tuned\n\nOn {options.data}: {history} {test}\n"
+    print(f"Saved in {save_classifier(options.folder / 'model', model, tokenizer, card)}.")
