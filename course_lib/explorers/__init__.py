@@ -4,8 +4,14 @@ from course_lib.explorers.embedding import EmbeddingExplorer, embedding_explorer
 from course_lib.explorers.heatmap import AttentionExplorer, attention_explorer
 from course_lib.explorers.output import OutputExplorer, output_explorer
 from course_lib.explorers.pipeline import PipelineExplorer, pipeline_explorer
-from course_lib.explorers.sources import bert_source, classifier_source, translator_source
+from course_lib.explorers.sources import (
+    bert_source,
+    classifier_source,
+    translator_source,
+    verdict_source,
+)
 from course_lib.explorers.trace import MAX_TOKENS, Trace, TraceError
+from course_lib.explorers.verdict import Verdict, VerdictExplorer, verdict_explorer
 
 __all__ = [
     "MAX_TOKENS",
@@ -15,6 +21,8 @@ __all__ = [
     "PipelineExplorer",
     "Trace",
     "TraceError",
+    "Verdict",
+    "VerdictExplorer",
     "attention_explorer",
     "bert_source",
     "classifier_source",
@@ -22,4 +30,6 @@ __all__ = [
     "output_explorer",
     "pipeline_explorer",
     "translator_source",
+    "verdict_explorer",
+    "verdict_source",
 ]

@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 
+from course_lib import figures
 from course_lib.attention import causal_mask
 from course_lib.decoding import Continuation, probabilities, sample
 from course_lib.explorers.trace import MAX_TOKENS, Source, Trace, TraceError
+from course_lib.explorers.verdict import Verdict
 from course_lib.transformer import Transformer
 from course_lib.translation import UnknownWords, Vocabulary, detokenize, tokenize
 
@@ -188,6 +190,57 @@ def name_unknown(words: Sequence[str], vocabulary: Vocabulary) -> str:
     }
     more = len(words) - len(named)
     return str(UnknownWords(named)) + (f" {more:,} more words are unknown." if more else "")
+
+
+def verdict_source(
+    predict: Callable[[list[str]], Any], labels: Sequence[str] = ("negative", "positive")
+) -> Source:
+    """A source that says which class a classifier takes each sentence for, and what each word does.
+
+    The words are what spaces part.  `predict` is asked once a sentence, for the sentence and for
+    all that leave out one of its words; `evaluation.word_influence` says what their influence is.
+
+    Args:
+        predict: from texts to their probabilities (N, C).
+        labels: the names of the C classes.
+    """
+    names = [str(label) for label in labels]
+
+    def judge(text: str) -> Verdict:
+        from course_lib.evaluation import word_influence  # what it imports takes seconds
+
+        answers: dict[str, Any] = {}  # (C,) for each text
+
+        def ask(texts: list[str]) -> Any:
+            with one_thread():
+                rows = figures.as_array(predict(texts))  # (N, C)
+            expected = (len(texts), len(names))
+            if rows.shape != expected:
+                raise TraceError(
+                    f"For {expected[0]} texts and the labels {', '.join(names)} predict should "
+                    f"give probabilities of the shape {expected}; these have {rows.shape}."
+                )
+            answers.update(zip(texts, rows, strict=True))
+            return rows
+
+        words = text.split()
+        read = words[:MAX_TOKENS]
+        influence = word_influence(ask, " ".join(read), names=names)
+        left = [" ".join(read[:place] + read[place + 1 :]) for place in range(len(read))]
+        verdict = Verdict(
+            tokens=read,
+            output=answers[" ".join(read)],
+            outcomes=names,
+            without=[answers[rest] for rest in left],
+            influence=influence.table["influence"],
+        )
+        if unread := len(words) - len(read):
+            verdict.notes.append(
+                f"Only the first {len(read)} words are read; {unread:,} more do not fit."
+            )
+        return verdict
+
+    return judge
 
 
 @contextmanager
