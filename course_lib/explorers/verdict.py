@@ -109,13 +109,13 @@ class VerdictExplorer(Explorer):
         words = [shorten(word) for word in trace.tokens]
         verdict = int(trace.output.argmax())
         changed = trace.without.argmax(-1)  # (Lk,), the verdicts
-        influence = trace.influence.astype(np.float64).round(1)  # as it is shown
-        scale = max(FULL, np.abs(influence).max())
+        influence = trace.influence.tolist()
+        scale = max(FULL, *map(abs, influence))
         verdicts = [says(row, trace.outcomes) for row in trace.without]
         return {
             "words": words,
             "verdict": says(trace.output, trace.outcomes),
-            "most": most(words, influence),
+            "most": most(words, trace.influence),
             "classes": {
                 "words": trace.outcomes,
                 "shares": shares(trace.output),
@@ -123,7 +123,7 @@ class VerdictExplorer(Explorer):
                 "others": 0,
             },
             "numbers": [signed(value) for value in influence],
-            "colours": [colours(value / scale) for value in influence],
+            "colours": [colours(round(value, 1) / scale) for value in influence],
             "strongest": int(np.abs(trace.influence).argmax()),
             "without": shares(trace.without),
             "chosen": changed.tolist(),
@@ -222,5 +222,5 @@ def signed(value: float) -> str:
 
 def colours(strength: float) -> tuple[str, str]:
     """The background of a word and its ink, for a strength of -1 (against) to 1 (towards)."""
-    background = (PALETTE if strength >= 0 else AGAINST)[round(abs(strength) * DARKEST)]
+    background = (PALETTE if strength >= 0 else AGAINST)[round(min(abs(strength), 1) * DARKEST)]
     return background, max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, background))
