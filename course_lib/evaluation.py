@@ -131,18 +131,20 @@ def reliability(labels: Any, probabilities: Any, bins: int = 10) -> pd.DataFrame
     bins are of equal width between 0 and 1; with two classes those below 0.5 hold nothing.
 
     Returns:
-        by bin the means of `confidence` and `accuracy`, the 95 % interval of the accuracy (`low`,
-        `high`), and the `count` of sentences.
+        by bin the means of `confidence` and `accuracy`, the `count` of sentences, and the 95 %
+        interval of the accuracy (`low`, `high`).
     """
     labels, probabilities = check_labels(labels, probabilities)
-    confidence = pd.Series(probabilities.max(1).clip(max=1))  # (N,)
-    right = pd.Series(probabilities.argmax(1) == labels)
-    edges = pd.cut(confidence, np.linspace(0, 1, bins + 1)).rename("bin")
-    by_bin = right.groupby(edges, observed=True)
-    table = pd.DataFrame({"confidence": confidence.groupby(edges, observed=True).mean()})
-    table["accuracy"] = by_bin.mean()
-    table[["low", "high"]] = [wilson(inside.sum(), len(inside)) for _, inside in by_bin]
-    return table.assign(count=by_bin.size())
+    sentences = pd.DataFrame(
+        {"confidence": probabilities.max(1), "accuracy": probabilities.argmax(1) == labels}
+    )
+    edges = pd.cut(sentences["confidence"].clip(upper=1), np.linspace(0, 1, bins + 1))
+    by_bin = sentences.groupby(edges, observed=True)
+    table = by_bin.mean().assign(count=by_bin.size())
+    right = (table["accuracy"] * table["count"]).round()
+    table[["low", "high"]] = [wilson(*pair) for pair in zip(right, table["count"], strict=True)]
+    table.index = pd.IntervalIndex(table.index, name="bin")
+    return table
 
 
 @dataclass(frozen=True, repr=False)

@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 
 STYLES = ["o-", "s--", "^:", "D-."]  # told apart without colour, too
 OUTLINE = "#d55e00"  # orange: seen by colour-blind readers, and on every shade of blue
+DARK = ["#0173b2", OUTLINE, "#027a59", "#595959"]  # lines and dots that stand out from white
 
 
 class DescribedFigure:
@@ -242,4 +243,139 @@ def scatter(
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     sns.despine(ax=ax)
+    return DescribedFigure(figure, sentence)
+
+
+def intervals(
+    tables: Any, value: str, reference: float | None = None, sentence: str | None = None
+) -> DescribedFigure:
+    """One row for each name: a dot and its 95 % interval, on a scale from 0 to 100 percent.
+
+    Args:
+        tables: a data frame, or {name: data frame} for up to four to compare.  Its index names the
+            rows, its columns `low` and `high` are the ends of the intervals.
+        value: the column of the dots, shares of 0 to 1.
+        reference: where to draw a line, for example what guessing would get.
+        sentence: what the figure shows; generated from the tables unless given.
+    """
+    tables = tables if isinstance(tables, Mapping) else {"": tables}
+    rows = list(dict.fromkeys(row for table in tables.values() for row in table.index))
+    height = 0.12 + 0.17 * len(tables)  # inches for each row
+    figure = Figure(figsize=(6.4, height * len(rows) + 0.8), layout="constrained")
+    ax = figure.add_subplot()
+    if reference is not None:
+        ax.axvline(reference, color="0.4", linestyle=":")
+    told = []
+    for index, (name, table) in enumerate(tables.items()):
+        shift = 0.17 / height * (index - (len(tables) - 1) / 2)
+        y = [rows.index(row) + shift for row in table.index]
+        values, low, high = table[value], table["low"], table["high"]
+        ax.hlines(y, low, high, color=DARK[index], linewidth=2)
+        ax.plot(values, y, STYLES[index][0], color=DARK[index], label=name, clip_on=False, zorder=3)
+        shares = [tuple(map(percent, ends)) for ends in zip(values, low, high, strict=True)]
+        for (share, *_), place, end in zip(shares, y, high, strict=True):
+            ax.text(end + 0.01, place, str(share), fontsize=8, va="center")
+        parts = zip(table.index, shares, strict=True)
+        told.append(
+            (f"{name}: " if name else "")
+            + ", ".join(f"{row} {share} ({low} to {high})" for row, (share, low, high) in parts)
+        )
+    if len(tables) > 1:
+        figure.legend(frameon=False, fontsize=9, loc="outside upper right", ncols=len(tables))
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_ylim(len(rows) - 0.5, -0.5)  # the first row is on top
+    ax.set_xlim(0, 1)
+    ax.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    ax.set_xlabel(f"{value}, with its 95 % interval")
+    sns.despine(ax=ax)
+    if sentence is None:
+        sentence = f"The {value} in percent, with its 95 percent interval. {'; '.join(told)}."
+    return DescribedFigure(figure, sentence)
+
+
+def reliability_diagram(tables: Mapping[str, Any], sentence: str | None = None) -> DescribedFigure:
+    """Is a classifier right as often as it is confident?  Then its dots lie on the diagonal.
+
+    Each dot is a bin of confidence, with the 95 % interval of its accuracy; below it stands how
+    many sentences the bin has.
+
+    Args:
+        tables: {name: what `evaluation.reliability` gives}, one panel for each.
+        sentence: what the figure shows; generated from the tables unless given.
+    """
+    figure = Figure(figsize=(3.6 * len(tables), 4.2), layout="constrained")
+    panels = figure.subplots(
+        2, len(tables), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
+    )
+    told = []
+    for (ax, below), (name, table) in zip(panels.T, tables.items(), strict=True):
+        confidence, accuracy, count = table["confidence"], table["accuracy"], table["count"]
+        ax.plot([0, 1], [0, 1], "--", color="0.4", linewidth=1)
+        ax.vlines(confidence, table["low"], table["high"], color=DARK[0], linewidth=2)
+        ax.plot(confidence, accuracy, "o", color=DARK[0])
+        left, width = table.index.left, table.index.length
+        below.bar(left, count, width, align="edge", color=DARK[0], edgecolor="white")
+        ax.set_title(name, fontsize=10)
+        below.set_xlabel("confidence")
+        sns.despine(ax=ax)
+        sns.despine(ax=below)
+        over = ((confidence - accuracy) * count).sum() / count.sum()
+        bins = ", ".join(
+            f"{percent(sure)} and {percent(right)} ({number})"
+            for sure, right, number in zip(confidence, accuracy, count, strict=True)
+        )
+        told.append(
+            f"{name} is on average {percent(abs(over))} percentage points "
+            f"{'more' if over > 0 else 'less'} confident than right. Its confidence and accuracy "
+            f"in percent, with the number of sentences: {bins}."
+        )
+    panels[0, 0].set_xlim(min(table.index.left.min() for table in tables.values()), 1)
+    panels[0, 0].set_ylim(0, 1)
+    panels[0, 0].set_ylabel("accuracy")
+    panels[1, 0].set_ylabel("sentences")
+    for axis in (panels[0, 0].yaxis, panels[1, 0].xaxis):
+        axis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    return DescribedFigure(figure, " ".join(told) if sentence is None else sentence)
+
+
+def confusion_heatmap(
+    counts: Any, names: Sequence[str] = ("negative", "positive"), sentence: str | None = None
+) -> DescribedFigure:
+    """How often each label gets each verdict; darker = a larger share of that label's sentences.
+
+    Args:
+        counts: (C, C), sentences by label (row) and verdict (column).
+        names: of the C classes.
+        sentence: what the figure shows; generated from the counts unless given.
+    """
+    counts = as_array(counts)
+    totals = counts.sum(1, keepdims=True)  # (C, 1)
+    size = 0.9 * len(names)  # inches
+    figure = Figure(figsize=(size + 1.3, 0.8 * size + 0.9), layout="constrained")
+    ax = figure.add_subplot()
+    sns.heatmap(
+        counts / np.maximum(totals, 1),
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        cbar=False,
+        linewidths=1,
+        annot=counts,
+        fmt="d",
+        xticklabels=list(names),
+        yticklabels=list(names),
+    )
+    ax.tick_params(length=0, labelsize=9)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set_xlabel("verdict", fontsize=9)
+    ax.set_ylabel("label", fontsize=9)
+    if sentence is None:
+        rows = zip(names, counts, totals[:, 0], strict=True)
+        sentence = " ".join(
+            f"Of {total} sentences labelled {label} the verdict is "
+            + ", ".join(f"{name} for {count}" for name, count in zip(names, row, strict=True))
+            + "."
+            for label, row, total in rows
+        )
     return DescribedFigure(figure, sentence)
