@@ -51,6 +51,11 @@ class DescribedFigure:
         display({"text/html": caption, "text/plain": self.sentence}, raw=True)
 
 
+def trained_here(figure: DescribedFigure) -> DescribedFigure:
+    """The figure with ≈≈ before its sentence: what a model says that was trained on this computer."""
+    return DescribedFigure(figure.figure, f"≈≈ {figure.sentence}")
+
+
 def as_array(values: Any) -> np.ndarray:
     """A tensor of any precision, with or without gradients, or what else numpy reads."""
     return np.asarray(values.detach().float().cpu() if hasattr(values, "detach") else values)

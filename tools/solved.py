@@ -2,14 +2,18 @@
 
     python tools/solved.py --to FOLDER [paths]
 
-Without paths: every lesson in notebooks/.  An exercise is a code cell tagged `exercise:<id>`, as
+Without paths: every lesson in notebooks/; `--to notebooks/solutions` writes the challenge's solved
+copy, which is then executed and committed.  An exercise is a code cell tagged `exercise:<id>`, as
 in `exercise:08-attention`, that defines the function the student is to write.  Its definition is
-replaced by the exercise's own solution; everything else in the cell stays.  The outputs of
+replaced by the exercise's own solution; everything else in the cell stays.  Links to files beside
+the lesson lead there from the new folder.  The outputs of
 changed cells are removed: run the solved lesson to get them.
 """
 
 import argparse
 import ast
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +66,14 @@ def solve(notebook: NotebookNode) -> int:
     return count
 
 
+def relink(notebook: NotebookNode, source: Path, target: Path) -> None:
+    """Links in the prose that led to files beside the lesson lead there from another folder."""
+    way = Path(os.path.relpath(source, target)).as_posix()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\]\((?![a-z]+:|#|/)", f"]({way}/", cell.source)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write lessons solved, for an instructor.")
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where to write")
@@ -77,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not (count := solve(notebook)):
                 raise CannotSolve(f"no cell is tagged {TAG}<id>, so there is nothing to solve")
             options.to.mkdir(parents=True, exist_ok=True)
+            relink(notebook, path.parent, options.to)
             nbformat.write(notebook, target)
             print(f"{target}: {count} {'exercise' if count == 1 else 'exercises'} solved")
         except (CannotSolve, OSError, nbformat.reader.NotJSONError) as error:

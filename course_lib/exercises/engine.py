@@ -235,6 +235,7 @@ def _difference(exercise: Exercise, runs: list[Run], passed: str = "") -> Report
 
 _grading = threading.Lock()
 _attempted: set[str] = set()
+_passed: set[str] = set()  # in the last check of each
 _hints_given: Counter[str] = Counter()
 
 
@@ -243,7 +244,18 @@ def check(exercise_id: str, attempt: Answer) -> Report:
     report = grade(exercise_id, attempt)
     if callable(attempt) and report.status != "not attempted":
         _attempted.add(exercise_id)
+    (_passed.add if report.status == "passed" else _passed.discard)(exercise_id)
     return report
+
+
+def passed(*exercise_ids: str) -> bool:
+    """Whether the last check of each of these exercises passed; if not, one line says which cell
+    has to come first, so that a notebook runs to its end with exercises still to do."""
+    for exercise_id in exercise_ids:
+        find(exercise_id)
+    if waiting := [exercise_id for exercise_id in exercise_ids if exercise_id not in _passed]:
+        print(f"This cell waits for {' and '.join(waiting)}: run it again when the check passes.")
+    return not waiting
 
 
 def hint(exercise_id: str) -> Passage:
