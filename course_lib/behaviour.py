@@ -44,6 +44,7 @@ Directed = Iterator[tuple[str, str, int]]  # a sentence, a stronger one, and the
 
 
 def vocabulary() -> Labelled:
+    """Plain praise and plain blame."""
     words = {
         "film": ("boring dreadful tedious", "brilliant gripping touching"),
         "novel": ("dull terrible tiresome", "wonderful moving fascinating"),
@@ -61,6 +62,7 @@ def vocabulary() -> Labelled:
 
 
 def negation() -> Labelled:
+    """A negation turns a word of praise or blame."""
     frames = [
         ("There is nothing good about this {}.", "There is nothing to dislike about this {}."),
         ("This {} is not good at all.", "You will not regret choosing this {}."),
@@ -108,6 +110,7 @@ def contrast() -> Labelled:
 
 
 def comparison() -> Labelled:
+    """The verdict lies in what it is compared with."""
     frames = [
         ("This is the worst {} I have ever {}.", "This is the best {} I have ever {}."),
         ("I have never {1} a worse {0}.", "I have never {1} a better {0}."),
@@ -240,24 +243,28 @@ def typos() -> Changed:
 
 
 def capitals() -> Changed:
+    """All letters large, and all small."""
     for review in REVIEWS:
         yield review, review.upper()
         yield review, review.lower()
 
 
 def punctuation() -> Changed:
+    """No full stop, and an exclamation mark in its place."""
     for review in REVIEWS:
         yield review, review.removesuffix(".")
         yield review, review.removesuffix(".") + "!"
 
 
 def irrelevant_additions() -> Changed:
+    """A second sentence that says nothing about what is reviewed."""
     for review in REVIEWS:
         yield review, f"I am writing this on a Tuesday. {review}"
         yield review, f"{review} This is the third review I have written."
 
 
 def places() -> Changed:
+    """One city gives way to another."""
     frames = [
         "We ate there on our last evening in {} and would go back tomorrow.",
         "The hotel is near the station in {}, and our room was quiet.",
@@ -309,6 +316,7 @@ def names_by_origin() -> Changed:
 
 
 def names_by_gender() -> Changed:
+    """A man's first name gives way to a woman's."""
     pairs = [
         ("John", "Mary"),
         ("Robert", "Susan"),
@@ -343,7 +351,11 @@ TESTS: dict[str, list[Callable[[], Iterator[tuple]]]] = {
 
 
 def suite() -> pd.DataFrame:
-    """All cases, one row each: `capability`, `kind`, `text`, `changed` (or "") and `label`."""
+    """All cases, the same in every call, one row each.
+
+    The columns are `capability`, `kind`, `text`, `changed` (the second sentence; "" where the kind
+    is minimum functionality) and `label` (0 negative, 1 positive; missing where it is invariance).
+    """
     tables = [
         pd.DataFrame(test(), columns=NEEDS[kind]).assign(
             capability=test.__name__.replace("_", " "), kind=kind
@@ -356,8 +368,8 @@ def suite() -> pd.DataFrame:
 
 def _complete(cases: pd.DataFrame) -> pd.DataFrame:
     """The cases with all columns; a ValueError names the first case that lacks what it needs."""
-    cases = cases.reset_index(drop=True).reindex(columns=COLUMNS)
-    cases = cases.fillna({"changed": ""}).astype({"label": "Int64"})
+    cases = cases.reset_index(drop=True).reindex(columns=COLUMNS).astype(object)
+    cases = cases.fillna({"changed": ""})
     for row, case in cases.iterrows():
         if case["kind"] not in NEEDS:
             kinds = ", ".join(NEEDS)
@@ -365,15 +377,18 @@ def _complete(cases: pd.DataFrame) -> pd.DataFrame:
         for column in ("capability", *NEEDS[case["kind"]]):
             if pd.isna(case[column]) or case[column] == "":
                 raise ValueError(f"Row {row}: a case of {case['kind']} needs its {column!r}.")
-    return cases
+        if "label" in NEEDS[case["kind"]] and case["label"] not in (0, 1):
+            raise ValueError(f"Row {row}: a label is 0 or 1, not {case['label']!r}.")
+    return cases.infer_objects().astype({"label": "Int64"})
 
 
 def run_suite(predict: Predict, cases: pd.DataFrame | None = None) -> pd.DataFrame:
     """Put a classifier of two classes through the suite, or through cases of your own.
 
     Args:
-        predict: from texts to probabilities (N, 2), asked once for each capability.
-        cases: in the columns of `suite()`.
+        predict: from texts to probabilities (N, 2), asked once for each capability.  Its verdict
+            is positive where that probability is above 0.5.
+        cases: at least one, with the columns of `suite()` that their kinds need.
 
     Returns:
         the cases with what was `expected`, the probability of positive `before` and `after` the
@@ -384,6 +399,8 @@ def run_suite(predict: Predict, cases: pd.DataFrame | None = None) -> pd.DataFra
     for _, test in cases.groupby("capability", sort=False):
         texts = [text for text in dict.fromkeys([*test["text"], *test["changed"]]) if text]
         probabilities = check_probabilities(predict(texts), len(texts))
+        if probabilities.shape[1] != 2:
+            raise ValueError("The suite has negative and positive cases: predict for two classes.")
         positive = dict(zip(texts, probabilities[:, 1], strict=True))
         before, after = test["text"].map(positive), test["changed"].map(positive)
         judged.append(test.assign(before=before, after=after))
