@@ -7,6 +7,8 @@ The same run on several processes or machines, from a terminal:
     torchrun --nproc-per-node 2 -m course_lib.training --folder build/sentiment
     accelerate launch --num_processes 2 --cpu -m course_lib.training --folder build/sentiment
 
+Several machines need a folder that all of them see.
+
 A classifier is any module whose forward takes `input_ids` and `attention_mask`, (N, L) each, and
 gives logits (N, classes); `encode` is a function from texts to those two.
 """
@@ -15,11 +17,14 @@ import argparse
 import json
 import math
 import os
+import pickle
 import random
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -32,7 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import (
-    EarlyStoppingCallback,
+    EvalPrediction,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -42,10 +47,10 @@ from transformers import (
 from course_lib.checkpoints import CheckpointError
 from course_lib.saving import (
     MARK,
+    check_sealed,
     checkpoints_in,
-    is_sealed,
     latest_checkpoint,
-    read_sealed,
+    remove,
     seal,
     set_aside,
     sha256,
@@ -56,7 +61,7 @@ from course_lib.training import History, check_finite, stop_between_steps
 Encode = Callable[[list[str]], Mapping[str, Tensor]]
 Predict = Callable[[list[str]], np.ndarray]
 Rows = Sequence[Mapping[str, Any]]
-RUN = "run.json"  # beside the Trainer's own files in a checkpoint: what has to be the same
+RUN = "run.json"  # beside the Trainer's own files in a checkpoint: settings, and what happened
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,17 @@ class Recipe:
         for wrong, sentence in [
             (not self.epochs > 0, f"epochs is {self.epochs}: take more than 0."),
             (self.batch_size < 1, f"batch_size is {self.batch_size}: take 1 or more."),
+            (
+                not self.learning_rate > 0,
+                f"learning_rate is {self.learning_rate}: take, say, 1e-4.",
+            ),
             (not 0 <= self.warmup < 1, f"warmup is {self.warmup}: take a share below 1, say 0.1."),
             (self.validations < 1, f"validations is {self.validations}: take 1 or more."),
             (self.patience < 1, f"patience is {self.patience}: take 1 or more."),
+            (
+                self.dropout is not None and not 0 <= self.dropout < 1,
+                f"dropout is {self.dropout}: take a share below 1, or None.",
+            ),
             (
                 self.precision not in ("auto", "bfloat16", "float32"),
                 f'precision is "auto", "bfloat16" or "float32", not {self.precision!r}.',
@@ -105,7 +118,7 @@ class Recipe:
         has = torch.cpu.get_capabilities()
         return any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
-    def order(self, lengths: Sequence[int], steps: int | None = None) -> list[int]:
+    def order(self, lengths: Sequence[int]) -> list[int]:
         """The numbers of the sentences of all batches, one after the other.
 
         In each epoch every sentence comes once, but for the few that would not fill a batch.
@@ -113,7 +126,7 @@ class Recipe:
         size, draw = self.batch_size, random.Random(self.seed)
         order: list[int] = []
         whole = len(lengths) // size * size
-        steps = round(self.epochs * whole / size) if steps is None else steps
+        steps = max(1, round(self.epochs * whole / size))
         while len(order) < steps * size:
             epoch = draw.sample(range(len(lengths)), whole)
             if self.group_by_length:
@@ -155,49 +168,58 @@ def fine_tune(
         What happened: a loss for each step, and the loss on `validation` now and then.
 
     Raises:
-        ValueError: there is nothing to learn from, or less than a batch of it.
-        FloatingPointError: a loss is NaN or infinite.
+        ValueError: there is less than a batch to learn from, a row is not as it should be, or the
+            run to be resumed had another model, recipe or sentences.
+        FloatingPointError: a loss or gradient is NaN or infinite.
         CheckpointError: none of the checkpoints in the folder is whole.
         OSError: a checkpoint could not be written, on a full disk say.
     """
     recipe, folder = recipe or Recipe(), Path(folder)
-    train, validation = list(train), sorted(validation, key=lambda row: len(row["text"]))
+    train, validation = list(train), list(validation)
     if len(train) < recipe.batch_size or not validation:
         raise ValueError(
             f"There are {len(train)} sentences to learn from and {len(validation)} to validate "
             f"with: take at least {recipe.batch_size} (a batch) and 1."
         )
+    sentences = [_checked(row) for row in [*train, *validation]]
     order = recipe.order([len(row["text"]) for row in train])
     steps = len(order) // recipe.batch_size
     arguments = _arguments(recipe, folder, steps)
-    content = [(row["text"], row["label"]) for row in [*train, *validation]]
-    run = asdict(recipe) | {"sentences": sha256(repr(content).encode())}
-    start = _start(folder, resume, run, first_process=arguments.process_index == 0)
-    watch = _Watch(steps, run, start, progress and arguments.process_index == 0)
-    trainer = _Trainer(
-        model=model,
-        args=arguments,
-        data_collator=partial(_batch, encode),
-        train_dataset=[train[number] for number in order],
-        eval_dataset=validation,
-        callbacks=[watch, EarlyStoppingCallback(recipe.patience)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    with _prepared(model, recipe), watch.bar, stop_between_steps() as watch.stop:
-        try:
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
-        except Exception as error:
-            unfinished = [path for path in checkpoints_in(folder) if not is_sealed(path)]
-            if not unfinished:
-                raise
-            raise OSError(
-                f"The checkpoint {unfinished[-1]} could not be written: {error}. Those before it "
-                "are intact. Free some disk space, then go on with resume=True."
-            ) from error
-        finally:  # without bfloat16, and without other processes
-            trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    first = arguments.process_index == 0  # of several processes
+    shapes = {name: (tuple(w.shape), w.dtype) for name, w in model.state_dict().items()}
+    run = asdict(recipe) | {
+        "model": sha256(repr(shapes).encode()),
+        "sentences": sha256(repr(sentences).encode()),
+    }
+    history = History(steps)
+    with arguments.main_process_first(local=False), redirect_stdout(sys.stdout if first else None):
+        start = _start(folder, resume, run, history)
+    if len(history.losses) < steps and not history.stopped_improving(recipe.patience):
+        watch = _Watch(run, history, recipe.patience, progress and first)
+        trainer = _Trainer(
+            model=model,
+            args=arguments,
+            data_collator=partial(_batch, encode),
+            train_dataset=[train[number] for number in order],
+            eval_dataset=sorted(validation, key=lambda row: len(row["text"])),
+            compute_metrics=_validation_loss,
+            callbacks=[watch],
+        )
+        trainer.remove_callback(PrinterCallback)
+        with _prepared(model, recipe), watch.bar, stop_between_steps() as watch.stop:
+            _train(trainer, folder, start)
+    if best := history.best_step:
+        file = folder / f"checkpoint-{best}" / "model.safetensors"
+        model.load_state_dict(safetensors.torch.load_file(file))
     model.eval()
-    return watch.history(trainer.state, recipe.patience)
+    history.ending = ""
+    if len(history.losses) < steps:
+        history.ending = (
+            f"It ended early: {recipe.patience} validations in a row brought no new best."
+            if history.stopped_improving(recipe.patience)
+            else "You stopped it. With resume=True it goes on from there."
+        )
+    return history
 
 
 def predictor(model: nn.Module, encode: Encode, batch_size: int = 64) -> Predict:
@@ -252,10 +274,10 @@ def load_classifier(folder: str | Path, model: nn.Module) -> nn.Module:
     Raises:
         CheckpointError: a file is missing, is not as it was written, or is of another model.
     """
-    content = read_sealed(Path(folder))
+    check_sealed(Path(folder))
     try:
-        model.load_state_dict(safetensors.torch.load(content["model.safetensors"]))
-    except (KeyError, RuntimeError) as error:
+        model.load_state_dict(safetensors.torch.load_file(Path(folder, "model.safetensors")))
+    except (FileNotFoundError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{folder} does not hold this classifier: {error}") from error
     return model.eval()
 
@@ -271,63 +293,112 @@ class _Trainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         logits = model(inputs["input_ids"], inputs["attention_mask"]).float()  # (N, classes)
+        if (highest := int(inputs["labels"].max())) >= logits.size(-1):
+            raise ValueError(
+                f"A label is {highest}, but the classifier tells {logits.size(-1)} classes apart, "
+                f"0 to {logits.size(-1) - 1}."
+            )
         loss = F.cross_entropy(logits, inputs["labels"])
-        check_finite("loss", loss, self.state.global_step + 1)
+        if model.training:
+            check_finite("loss", loss, self.state.global_step + 1)
         return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        norm = super()._clip_grad_norm(model)
+        check_finite("gradient", norm, self.state.global_step + 1)
+        return norm
+
+
+def _validation_loss(predicted: EvalPrediction) -> dict[str, float]:
+    """The Trainer's own counts some sentences twice where several processes share them."""
+    logits, labels = torch.tensor(predicted.predictions), torch.tensor(predicted.label_ids)
+    return {"loss": F.cross_entropy(logits, labels).item()}
+
+
+def _train(trainer: Trainer, folder: Path, start: Path | None) -> None:
+    """Run the Trainer; say in a sentence what can go wrong with its files."""
+    try:
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{start} is not a checkpoint of this course, and was not loaded. To start afresh, "
+            "pass resume=False."
+        ) from error
+    except Exception as error:
+        newest = next(reversed(checkpoints_in(folder)), None)
+        if newest is None or (newest / MARK).exists():
+            raise
+        shutil.rmtree(newest, ignore_errors=True)
+        raise OSError(
+            f"The checkpoint {newest} could not be written: {error}. Those before it are intact. "
+            "Free some disk space, then go on with resume=True."
+        ) from error
+    finally:  # without bfloat16, and without other processes
+        trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
 
 
 class _Watch(TrainerCallback):
-    """The bar, the stop button, and the seal that says that a checkpoint is whole."""
+    """The history, the bar, the stop button, and the seal that says that a checkpoint is whole."""
 
     def __init__(
-        self, steps: int, run: Mapping[str, Any], start: Path | None, progress: bool
+        self, run: Mapping[str, Any], history: History, patience: int, progress: bool
     ) -> None:
-        self.run, self.stop, self.began = run, threading.Event(), time.perf_counter()
-        self.earlier = json.loads((start / RUN).read_text())["seconds"] if start else 0.0
-        self.bar = tqdm(desc="fine-tuning", total=steps, unit="step", disable=not progress)
-
-    @property
-    def seconds(self) -> float:
-        return self.earlier + time.perf_counter() - self.began
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.update(state.global_step)
+        self.run, self.history, self.patience, self.stop = run, history, patience, threading.Event()
+        self.earlier, self.began = history.seconds, time.perf_counter()
+        taken = len(history.losses)
+        self.bar = tqdm(
+            desc="fine-tuning",
+            total=history.steps,
+            initial=taken,
+            unit="step",
+            disable=not progress,
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.update()
-        if self.stop.is_set():
-            control.should_training_stop = True
-        if self.stop.is_set() or state.global_step == state.max_steps:
-            control.should_evaluate = control.should_save = True
+        stop = torch.tensor(int(self.stop.is_set()), device=args.device)
+        if torch.distributed.is_initialized():  # all stop at the same step
+            torch.distributed.all_reduce(stop)
+        if stop:
+            self.stop.set()
+            control.should_save = control.should_training_stop = True
+        if state.global_step == state.max_steps:
+            control.should_save = control.should_evaluate = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-        if "eval_loss" in logs:
-            self.bar.set_postfix(validation=f"{logs['eval_loss']:.3f}", refresh=False)
+        if "loss" in logs:
+            self.history.losses.append(logs["loss"])
+            self.history.learning_rates.append(logs["learning_rate"])
+        if (loss := logs.get("eval_loss")) is not None:
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"The validation after step {state.global_step:,} is {loss}. Try a lower "
+                    "learning_rate or a longer warmup."
+                )
+            self.history.validations[state.global_step] = loss
+            self.bar.set_postfix(validation=f"{loss:.3f}", refresh=False)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.history.stopped_improving(self.patience):
+            control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if torch.distributed.is_initialized():  # every process has a file in it
+        several = torch.distributed.is_initialized()
+        if several:  # every process has a file in it
             torch.distributed.barrier()
+        self.history.seconds = self.earlier + time.perf_counter() - self.began
         if state.is_world_process_zero:
-            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            content = {"run": self.run, "seconds": self.seconds}
+            folder, results = Path(args.output_dir), self.history.validations
+            checkpoint = folder / f"checkpoint-{state.global_step}"
+            content = {"run": self.run, "history": asdict(self.history)}
             (checkpoint / RUN).write_text(json.dumps(content), encoding="utf-8")
             seal(checkpoint)
-
-    def history(self, state: Any, patience: int) -> History:
-        history = History(state.max_steps, seconds=self.seconds)
-        for entry in state.log_history:
-            if "loss" in entry:
-                history.losses.append(entry["loss"])
-                history.learning_rates.append(entry["learning_rate"])
-            elif "eval_loss" in entry:
-                history.validations[entry["step"]] = entry["eval_loss"]
-        if len(history.losses) < history.steps:
-            history.ending = (
-                "You stopped it. With resume=True it goes on from there."
-                if self.stop.is_set()
-                else f"It ended early: {patience} validations in a row brought no new best."
-            )
-        return history
+            # Either of these two can be gone on from: the best so far is one of them.
+            earlier = [path for path in checkpoints_in(folder) if path != checkpoint]
+            kept = min(earlier, key=lambda p: results.get(step_of(p), math.inf), default=None)
+            remove(folder, [path for path in earlier if path != kept])
+        if several:
+            torch.distributed.barrier()
 
 
 def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
@@ -349,11 +420,6 @@ def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,
         logging_steps=1,
         logging_nan_inf_filter=False,
         label_names=["labels"],
@@ -369,6 +435,13 @@ def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
         )
     arguments.per_device_train_batch_size = recipe.batch_size // arguments.world_size
     return arguments
+
+
+def _checked(row: Mapping[str, Any]) -> tuple[str, int]:
+    text, label = row.get("text"), row.get("label")
+    if isinstance(text, str) and isinstance(label, int | np.integer) and label >= 0:
+        return text, int(label)
+    raise ValueError(f"A row needs a text and a label, a number from 0 on; not {row}.")
 
 
 def _batch(encode: Encode, rows: Rows) -> dict[str, Tensor]:
@@ -402,28 +475,31 @@ def _prepared(model: nn.Module, recipe: Recipe) -> Iterator[None]:
             dropout.p = p
 
 
-def _start(folder: Path, resume: bool, run: Mapping[str, Any], first_process: bool) -> Path | None:
-    """Make the folder ready; return the checkpoint to go on from, if there is one."""
+def _start(folder: Path, resume: bool, run: Mapping[str, Any], history: History) -> Path | None:
+    """Make the folder ready; return the checkpoint to go on from, if there is one, and fill in
+    the history up to there."""
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
-        if first_process and (earlier := checkpoints_in(folder)):
+        if earlier := checkpoints_in(folder):
             print(f"An earlier run's checkpoints are now in {set_aside(folder, earlier)}.")
         return None
     start = latest_checkpoint(folder)
     if start is None:
         print(f"There is no checkpoint in {folder} yet: training starts at the first step.")
         return None
-    earlier_run = json.loads((start / RUN).read_text())["run"]
-    if differ := [key for key in {**run, **earlier_run} if run.get(key) != earlier_run.get(key)]:
+    saved = json.loads((start / RUN).read_text(encoding="utf-8"))
+    if differ := [key for key in {**run, **saved["run"]} if run.get(key) != saved["run"].get(key)]:
         raise ValueError(
             f"The run saved in {start} cannot go on, for it differs in {', '.join(differ)}. Set "
             "that back, or start afresh with resume=False."
         )
-    damaged = [path for path in checkpoints_in(folder) if step_of(path) > step_of(start)]
-    if first_process:
-        print(f"Resumed after step {step_of(start):,}.")
-        if damaged:
-            print(f"What was skipped is now in {set_aside(folder, damaged)}.")
+    vars(history).update(saved["history"])
+    history.validations = {int(step): loss for step, loss in history.validations.items()}
+    if (best := history.best_step) and best < step_of(start):
+        check_sealed(folder / f"checkpoint-{best}")
+    print(f"Resumed after step {step_of(start):,} of {history.steps:,}.")
+    if damaged := [path for path in checkpoints_in(folder) if step_of(path) > step_of(start)]:
+        print(f"What was skipped is now in {set_aside(folder, damaged)}.")
     return start
 
 

@@ -80,10 +80,7 @@ def save_checkpoint(
             + (" and copy it there" if newest else "")
             + ". Then go on with resume=True."
         ) from error
-    for old in checkpoints_in(folder)[:-KEPT]:
-        removed = old.with_suffix(".partial")  # half deleted, it is not named like a checkpoint
-        old.rename(removed)
-        shutil.rmtree(removed)
+    remove(folder, checkpoints_in(folder)[:-KEPT])
     return target
 
 
@@ -113,7 +110,7 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     paths = checkpoints_in(Path(folder))
     for path in reversed(paths):
         try:
-            read_sealed(path)
+            check_sealed(path)
             return path
         except CheckpointError as error:
             print(f"Skipped: {error}")
@@ -134,35 +131,53 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted(paths, key=step_of)
 
 
+def remove(folder: Path, paths: list[Path]) -> None:
+    """Delete checkpoints, and what is left of others."""
+    for path in paths:
+        path.rename(path.with_suffix(".partial"))  # half deleted, it is not named like one
+    for leftover in folder.glob("*-*.partial"):
+        if NAME.fullmatch(leftover.stem):
+            shutil.rmtree(leftover)
+
+
 def seal(path: Path) -> None:
     """Mark a folder that something else has written as whole: every file in it, and its sha256."""
-    files = sorted(file for file in path.iterdir() if file.is_file() and file.name != MARK)
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.stem != "complete")
     mark = {}
     for file in files:
-        with file.open("rb") as stream:
-            mark[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    _write(path / MARK, json.dumps(mark, indent=2).encode())
+        with file.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        mark[file.name] = _hash(file)
+    draft = path / "complete.partial"
+    _write(draft, json.dumps(mark, indent=2).encode())
+    draft.replace(path / MARK)
     _sync(path)
 
 
-def is_sealed(path: Path) -> bool:
-    return (path / MARK).exists()
-
-
-def read_sealed(path: Path) -> dict[str, bytes]:
-    """The content of the files, none of which differs from what was written, or CheckpointError."""
+def check_sealed(path: Path) -> list[str]:
+    """The names of the files, none of which differs from what was written, or CheckpointError."""
     try:
-        mark = json.loads((path / MARK).read_bytes())
-        files = {name: (path / name).read_bytes() for name in mark}
+        mark = dict(json.loads((path / MARK).read_bytes()))
+        found = {name: _hash(path / name) for name in mark}
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise CheckpointError(f"{path} is incomplete: {missing} is missing.") from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {MARK} cannot be read.") from error
-    for name, content in files.items():
-        if sha256(content) != mark[name]:
+    for name in mark:
+        if found[name] != mark[name]:
             raise CheckpointError(f"{path} is damaged: {name} is not as it was written.")
-    return files
+    return list(mark)
+
+
+def read_sealed(path: Path) -> dict[str, bytes]:
+    """The content of these files, or CheckpointError."""
+    return {name: (path / name).read_bytes() for name in check_sealed(path)}
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256(content: bytes) -> str:
