@@ -63,14 +63,16 @@ class VerdictPanel {
     if (focused) this.tabs.children[this.place].focus();
   }
 
-  // Typing moves words, and lets them come and go: what was chosen is a word, wherever it is.
-  follow({ place }) {
+  // Typing moves words: what was chosen is a word, wherever it is.  Once it is gone, and before one
+  // is chosen, it is the strongest.
+  follow(view) {
     const { words, strongest } = this.picture;
-    if (place !== null) this.word ??= words[place];
-    const now = this.word === words[place] ? place : words.indexOf(this.word);
-    const chosen = this.word !== undefined && now >= 0;
-    this.place = chosen ? now : strongest;
-    if ((chosen ? now : null) !== place) this.onView({ place: chosen ? now : null });
+    this.word ??= words[view.place];
+    const place = words[view.place] === this.word ? view.place : words.indexOf(this.word);
+    if (!(place in words)) this.word = undefined;
+    this.place = this.word === undefined ? strongest : place;
+    const chosen = this.word === undefined ? null : place;
+    if (chosen !== view.place) this.onView({ place: chosen });
   }
 
   paint() {

@@ -79,16 +79,15 @@ class VerdictExplorer(Explorer):
     _esm = script("verdict.js")
 
     kind = traitlets.Unicode("verdict").tag(sync=True)
-    label = traitlets.Unicode("Your review").tag(sync=True)
     words: ClassVar[dict[str, Any]] = {
         "whole": "The whole sentence",
         "rest": "Without the chosen word",
         "mark": "the verdict",
         "tabs": "The words, each with its influence on the verdict",
         "hints": [
-            "The number below a word is its influence: how far the log-odds of the verdict fall "
-            "when this word alone is left out. A word with + (blue) pushed towards the verdict, "
-            "one with − (orange, dashed) against it; 0.7 doubles the odds, −0.7 halves them.",
+            "The number of a word is its influence: how far the log-odds of the verdict fall when "
+            "this word alone is left out. A word with + (blue) pushed towards the verdict, one "
+            "with − (orange) against it; 0.7 doubles the odds, −0.7 halves them.",
             "This says what the model does with a word, not what the word means. Words act "
             "together: of two that say the same, either can go at little cost. And without a word "
             "the sentence may be one that nobody would write; there the answer says little.",
