@@ -4,17 +4,18 @@ check("08-attention", my_function)       in a notebook: passed, or the diagnosis
 grade("08-attention", my_function)       the same report, without remembering the attempt
 hint("08-attention")                     the next hint, from vague to plain
 solution("08-attention")                 one way to write it, after an attempt
+passed("08-attention")                   whether its last check passed, for cells that need it
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from course_lib.exercises.engine import check, grade, hint, solution
+    from course_lib.exercises.engine import check, grade, hint, passed, solution
 
-__all__ = ["check", "grade", "hint", "solution"]
+__all__ = ["check", "grade", "hint", "passed", "solution"]
 
 # The modules of this package that hold an `EXERCISES` tuple.
-LESSONS = ("lesson_07", "lesson_08", "lesson_08b", "lesson_08c")
+LESSONS = ("lesson_07", "lesson_08", "lesson_08b", "lesson_08c", "challenge")
 
 
 def __getattr__(name: str) -> object:
