@@ -14,6 +14,7 @@ from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from tools import chromium
 from tools.slides.deck import ROOT, Deck, Slide, SlideError, read
@@ -29,24 +30,28 @@ MINUTES = range(60, 91)
 def reveal(name: str) -> bytes:
     """A file of reveal.js, which comes inside the package sphinx-revealjs."""
     package = distribution("sphinx-revealjs")
-    return Path(
-        str(package.locate_file(f"sphinx_revealjs/_static/revealjs/{name}"))
-    ).read_bytes()
+    return Path(str(package.locate_file(f"sphinx_revealjs/_static/revealjs/{name}"))).read_bytes()
+
+
+def font(file: str, weight: int, slant: str) -> str:
+    data = base64.b64encode(reveal(f"dist/theme/fonts/source-sans-pro/{file}.woff")).decode()
+    return (
+        f'@font-face {{ font-family: "Source Sans Pro"; font-weight: {weight}; '
+        f"font-style: {slant}; src: url(data:font/woff;base64,{data}); }}"
+    )
 
 
 def style() -> str:
-    fonts = [
-        f'@font-face {{ font-family: "Source Sans Pro"; font-weight: {weight}; font-style: {slant}; '
-        f"src: url(data:font/woff;base64,{base64.b64encode(font).decode()}); }}"
-        for name, weight, slant in [
-            ("regular", 400, "normal"),
-            ("italic", 400, "italic"),
-            ("semibold", 600, "normal"),
+    return "\n".join(
+        [
+            font("source-sans-pro-regular", 400, "normal"),
+            font("source-sans-pro-italic", 400, "italic"),
+            font("source-sans-pro-semibold", 600, "normal"),
+            reveal("dist/reset.css").decode(),
+            reveal("dist/reveal.css").decode(),
+            (HERE / "page.css").read_text(encoding="utf-8"),
         ]
-        for font in [reveal(f"dist/theme/fonts/source-sans-pro/source-sans-pro-{name}.woff")]
-    ]
-    sheets = [reveal("dist/reset.css").decode(), reveal("dist/reveal.css").decode()]
-    return "\n".join([*fonts, *sheets, (HERE / "page.css").read_text(encoding="utf-8")])
+    )
 
 
 def script() -> str:
@@ -105,23 +110,34 @@ def index(decks: list[Deck], folder: Path) -> str:
     )
 
 
-def print_pdf(file: Path) -> None:
-    """Print a built deck through Chromium, a page for each slide."""
+def open_for_print(page: Any, file: Path) -> None:
+    """Open a built deck laid out as pages, with its explorers alive."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{file.as_uri()}?print-pdf")
+    page.wait_for_selector(".pdf-page:last-child [aria-hidden=true]", state="detached")
+    page.wait_for_function("document.querySelector('.explorer-copy:not(.explorer)') === null")
+
+
+def print_pdf(file: Path, browser: Any) -> Path:
+    """Print a built deck, a page for each slide."""
+    page = browser.new_page(color_scheme="light")
+    open_for_print(page, file)
+    target = file.with_suffix(".pdf")
+    page.pdf(
+        path=target, prefer_css_page_size=True, print_background=True, tagged=True, outline=True
+    )
+    page.close()
+    return target
+
+
+def print_all(files: list[Path]) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium.find() or sys.exit(chromium.MISSING), args=chromium.FLAGS
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(f"{file.as_uri()}?print-pdf")
-        page.wait_for_selector(".pdf-page")
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.explorer-copy')].every("
-            "copy => copy.classList.contains('explorer'))"
-        )
-        page.pdf(path=file.with_suffix(".pdf"), prefer_css_page_size=True, print_background=True,
-                 tagged=True, outline=True)
+        executable = chromium.find() or sys.exit(chromium.MISSING)
+        browser = playwright.chromium.launch(executable_path=executable, args=chromium.FLAGS)
+        for file in files:
+            print(print_pdf(file, browser), flush=True)
         browser.close()
 
 
@@ -143,9 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
         file.write_text(page(deck), encoding="utf-8")
         said += problems(deck, file.stat().st_size)
         decks.append(deck)
-        if options.pdf:
-            print_pdf(file)
         print(f"{file}: {len(deck.slides)} slides, {deck.minutes:g} minutes", flush=True)
+    if options.pdf:
+        print_all([options.to / f"{deck.name}.html" for deck in decks])
     (options.to / "index.html").write_text(index(decks, options.to), encoding="utf-8")
     print("\n".join(said), end="\n" if said else "", file=sys.stderr)
     return 1 if said else 0

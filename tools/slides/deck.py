@@ -29,6 +29,7 @@ from typing import Any
 
 import mistune
 import nbformat
+import numpy as np
 import pygments
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path as Outline
@@ -37,7 +38,6 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from course_lib.exercises.engine import find
 from tools.solved import exercises_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,15 +76,20 @@ class Deck:
         return sum(slide.minutes for slide in self.slides)
 
 
-def read(path: Path, notebook: Path | None = None) -> Deck:
+def read(path: Path) -> Deck:
     """The deck of a Markdown file, over the notebook of the same name in the folder above.
 
     Raises:
         SlideError: names the deck, the slide and the cell.
     """
-    notebook = notebook or path.parent.parent / f"{path.stem}.ipynb"
+    notebook = path.parent.parent / f"{path.stem}.ipynb"
+    if not notebook.exists():
+        raise SlideError(f"{path.name}: a deck is named after its notebook; {notebook} is missing.")
     cells = {cell.id: cell for cell in nbformat.read(notebook, as_version=4).cells}
-    _, *parts = re.split(r"(?m)^(?=##? )", "\n" + path.read_text(encoding="utf-8"))
+    before, *parts = re.split(r"(?m)^(?=##? )", path.read_text(encoding="utf-8"))
+    levels = [part.index(" ") for part in parts]
+    if before or levels != [1] + [2] * (len(parts) - 1):
+        raise SlideError(f"{path.name}: the first slide begins with `# `, all others with `## `.")
     slides = []
     for part in parts:
         try:
@@ -114,9 +119,9 @@ class Renderer(mistune.HTMLRenderer):
         heading = TITLE.match(text)
         if not heading:
             raise SlideError("a slide begins with `## Its title (2 min)`.")
-        body, *notes = re.split(r"(?m)^Note: *$", text[heading.end() :])
+        body, *notes = re.split(r"(?m)^Note:", text[heading.end() :])
         if len(notes) != 1 or not notes[0].strip():
-            raise SlideError("below the slide stands a line `Note:`, once, and then the notes.")
+            raise SlideError("below the slide stands `Note:`, once, and then the notes.")
         self.made = Slide(heading["title"], float(heading["minutes"]))
         self.made.body = self.html(body)
         self.made.notes = self.html(notes[0])
@@ -149,24 +154,33 @@ class Renderer(mistune.HTMLRenderer):
         choice = include["choice"].split("; ") if include["choice"] else []
         self.made.cells.append(url)
         self.made.kinds.append(kind)
-        if url.startswith("course_lib.") and kind == "code":
-            source = (ROOT / f"{url.replace('.', '/')}.py").read_text(encoding="utf-8")
-            cell = nbformat.v4.new_code_cell(source, id="module")
-        elif url in self.cells:
-            cell = self.cells[url]
-        else:
-            near = difflib.get_close_matches(url, self.cells, n=1)
-            did_you_mean = f" Did you mean {near[0]}?" if near else ""
-            raise SlideError(f"{self.notebook} has no cell {url}.{did_you_mean}")
+        cell = self.module(url, choice) if url.startswith("course_lib.") else self.cell(url)
         try:
             content = INCLUDES[kind](cell, choice)
         except SlideError as error:
             raise SlideError(f"cell {url} {error}") from error
-        included = f'<figure class="{kind}" data-cell="{url}">{content}</figure>\n'
+        included = f'<figure class="cell-{kind}" data-cell="{url}">{content}</figure>\n'
         if kind != "figure" or not is_tall(cell):
             return included
         self.made.beside = included
         return ""
+
+    def cell(self, name: str) -> NotebookNode:
+        if name not in self.cells:
+            near = difflib.get_close_matches(name, self.cells, n=1)
+            did_you_mean = f" Did you mean {near[0]}?" if near else ""
+            raise SlideError(f"{self.notebook} has no cell {name}.{did_you_mean}")
+        return self.cells[name]
+
+    def module(self, name: str, choice: list[str]) -> NotebookNode:
+        """A module of the course as a cell."""
+        path = ROOT / f"{name.replace('.', '/')}.py"
+        if not path.exists():
+            raise SlideError(f"there is no module {name}.")
+        solutions = {name for cell in self.cells.values() for name in asked_for(cell)}
+        if solved := solutions & set(choice):
+            raise SlideError(f"{solved.pop()} is what an exercise asks for.")
+        return nbformat.v4.new_code_cell(path.read_text(encoding="utf-8"))
 
 
 # What can be included: one function for each kind.
@@ -174,7 +188,7 @@ class Renderer(mistune.HTMLRenderer):
 
 def figure(cell: NotebookNode, choice: list[str]) -> str:
     picture = first_output(cell, "image/png", "has no figure.")
-    sentence = html.escape(picture.metadata["image/png"]["alt"])
+    sentence = html.escape(picture.data["text/plain"])
     png = picture.data["image/png"].replace("\n", "")
     return f'<img src="data:image/png;base64,{png}" alt="{sentence}">'
 
@@ -234,10 +248,16 @@ def code(cell: NotebookNode, choice: list[str]) -> str:
 
 
 def exercise(cell: NotebookNode, choice: list[str]) -> str:
-    ids = exercises_of(cell)
-    if not ids:
+    if not exercises_of(cell):
         raise SlideError("is no exercise.")
-    return highlighted(chosen(cell.source, [find(ids[0]).reference.__name__], docstrings=True))
+    return highlighted(chosen(cell.source, asked_for(cell), docstrings=True))
+
+
+def asked_for(cell: NotebookNode) -> list[str]:
+    """The functions and classes that a student is to write in a cell."""
+    if not exercises_of(cell):
+        return []
+    return [node.name for node in ast.parse(cell.source).body if isinstance(node, DEFINITIONS)]
 
 
 INCLUDES = {
@@ -314,9 +334,10 @@ def formula(tex: str) -> str:
     font = FontProperties(size=em, math_fontfamily="stix")
     try:
         width, height, depth = text_to_path.get_text_width_height_descent(f"${tex}$", font, True)
-        path = Outline(*text_to_path.get_text_path(font, f"${tex}$", ismath=True))
+        vertices, codes = text_to_path.get_text_path(font, f"${tex}$", ismath=True)
     except ValueError as error:
         raise SlideError(f"the formula ${tex}$ cannot be read.") from error
+    path = Outline(np.array(vertices), codes)
     letters = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
     drawing = "".join(
         letters[code] + " ".join(f"{number:.1f}" for number in points) if code in letters else "Z"

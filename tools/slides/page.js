@@ -20,15 +20,20 @@ function enlarge(explorer) {
   }
 }
 
-// Only the slide on show can be reached by keys.
+// Only what is on show can be reached by keys.
 function reach() {
   const shown = Reveal.getCurrentSlide();
   Reveal.getSlides().forEach((slide) => slide.toggleAttribute("inert", slide !== shown && !Reveal.isOverview()));
 }
 
+// On paper every slide is on show, for a screen reader, too.
+function lay() {
+  for (const slide of Reveal.getSlides()) for (const name of ["hidden", "aria-hidden", "inert"]) slide.removeAttribute(name);
+}
+
 document.getElementById("theme").addEventListener("click", changeTheme);
-Reveal.on("ready", reach);
-Reveal.on("slidechanged", reach);
+for (const change of ["ready", "slidechanged", "overviewshown", "overviewhidden"]) Reveal.on(change, reach);
+Reveal.on("pdf-ready", lay);
 Reveal.initialize({
   width: 1280,
   height: 720,
@@ -38,6 +43,7 @@ Reveal.initialize({
   transition: "none",
   hash: true,
   slideNumber: "c/t",
+  defaultTiming: 120, // seconds; each slide has its own, for the speaker's clock
   pdfSeparateFragments: false,
   pdfMaxPagesPerSlide: 1,
   plugins: [RevealNotes],
