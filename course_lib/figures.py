@@ -52,7 +52,7 @@ class DescribedFigure:
 
 
 def trained_here(figure: DescribedFigure) -> DescribedFigure:
-    """The figure with ≈≈ before its sentence: what a model says that was trained on this computer."""
+    """The figure with ≈≈ before its sentence: it shows a model trained on this computer."""
     return DescribedFigure(figure.figure, f"≈≈ {figure.sentence}")
 
 

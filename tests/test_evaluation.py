@@ -194,10 +194,12 @@ def test_equal_classifiers_are_rarely_told_apart():
 
 
 def test_the_same_seed_gives_the_same_interval():
-    problem = discordant(12, 30, 408)
-    assert paired_difference(*problem) == paired_difference(*problem)
-    other = paired_difference(*problem, resamples=99, seed=1)
-    assert paired_difference(*problem, resamples=99).low != other.low
+    def interval(seed):  # so few draws that another seed shows
+        result = paired_difference(*discordant(12, 30, 408), resamples=99, seed=seed)
+        return result.low, result.high
+
+    assert [interval(seed) for seed in range(5)] == [interval(seed) for seed in range(5)]
+    assert len({interval(seed) for seed in range(5)}) > 1
 
 
 # Tables -------------------------------------------------------------------------------------
@@ -232,9 +234,9 @@ def test_the_worst_sentences_come_first():
     assert list(table["label"]) == ["negative", *["positive"] * 2, "negative", "positive"]
     assert list(table["verdict"]) == ["positive", "negative", "positive", "negative", "positive"]
     np.testing.assert_allclose(table["confidence"], [0.6, 0.55, 0.75, 0.9, 0.95])
-    tied = by_loss(["x", "y"], [0, 0], [[0.5, 0.5]] * 2, names=("bad", "good"))
-    assert list(tied["text"]) == ["x", "y"]
-    assert list(tied["label"]) == ["bad", "bad"]
+    tied = by_loss(["x"] * 99, [0] * 99, [[0.5, 0.5]] * 99, names=("bad", "good"))
+    assert list(tied.index) == list(range(99))
+    assert set(tied["label"]) == {"bad"}
 
 
 # Influence of words -------------------------------------------------------------------------
@@ -267,7 +269,7 @@ def test_the_influence_of_a_word_is_what_the_log_odds_lose_without_it():
         "Most against it is “good”: without it 99.8 %."
     )
     (texts,) = predict.calls  # one call
-    assert "A idea, but a bad, bad." in texts
+    assert {"A good idea, but a bad, bad.", "A idea, but a bad, bad."} < set(texts)
     assert len(texts) == 8
 
 

@@ -3,10 +3,24 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
-from course_lib.figures import DescribedFigure, curves, heatmap, percent, scatter, strongest_link
+from course_lib.evaluation import reliability
+from course_lib.figures import (
+    DARK,
+    DescribedFigure,
+    confusion_heatmap,
+    curves,
+    heatmap,
+    intervals,
+    percent,
+    reliability_diagram,
+    scatter,
+    strongest_link,
+)
 
 WORDS = ["the", "cat", "sat"]
 WEIGHTS = torch.tensor([[0.2, 0.7, 0.1], [0.05, 0.9, 0.05], [0.6, 0.34, 0.06]])
@@ -143,6 +157,113 @@ def test_a_scatter_draws_each_pair_in_its_groups_colour_and_shape():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["layer 1", "layer 2"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
     assert described.sentence == "Four dots."
+
+
+LADDER = pd.DataFrame(
+    {"accuracy": [0.5, 0.694, 1.0], "low": [0.45, 0.65, 0.96], "high": [0.55, 0.73, 1.0]},
+    index=["majority", "bag of words", "BERT"],
+)
+
+
+def test_intervals_draw_a_dot_between_the_ends_of_its_interval():
+    described = intervals(LADDER, "accuracy", reference=0.5)
+    (ax,) = axes(described)
+    chance, dots = ax.lines
+    assert chance.get_xdata() == [0.5, 0.5]
+    np.testing.assert_array_equal(dots.get_xdata(), LADDER["accuracy"])
+    np.testing.assert_array_equal(dots.get_ydata(), [0, 1, 2])
+    ends = [[tuple(point) for point in path] for path in ax.collections[0].get_segments()]
+    assert ends == [
+        [(low, y), (high, y)] for y, (low, high) in enumerate(LADDER[["low", "high"]].to_numpy())
+    ]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(LADDER.index)
+    assert ax.yaxis_inverted()  # the first row is on top
+    assert ax.get_xlim() == (0, 1)
+    assert [text.get_text() for text in ax.texts] == ["50", "69", "100"]
+    assert ax.get_xlabel() == "accuracy, with its 95 % interval"
+    assert not described.figure.legends
+    assert described.sentence == (
+        "The accuracy in percent, with its 95 percent interval. majority 50 (45 to 55), "
+        "bag of words 69 (65 to 73), BERT 100 (96 to 100)."
+    )
+
+
+def test_intervals_of_several_tables_share_their_rows():
+    other = LADDER.iloc[[2, 1]] - 0.1
+    described = intervals({"then": LADDER, "now": other}, "accuracy", sentence="Two tables.")
+    (ax,) = axes(described)
+    first, second = ax.lines
+    assert len({first.get_color(), second.get_color()}) == 2
+    assert len({first.get_marker(), second.get_marker()}) == 2  # not by colour alone
+    np.testing.assert_array_equal(np.round(first.get_ydata()), [0, 1, 2])
+    np.testing.assert_array_equal(np.round(second.get_ydata()), [2, 1])
+    assert all(first.get_ydata()[[2, 1]] < second.get_ydata())  # they do not cover each other
+    np.testing.assert_allclose(second.get_xdata(), [0.9, 0.594])
+    (legend,) = described.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["then", "now"]
+    assert described.sentence == "Two tables."
+    told = intervals({"then": LADDER.iloc[:1], "now": other.iloc[:1]}, "accuracy").sentence
+    assert "then: majority 50 (45 to 55); now: BERT 90 (86 to 90)." in told
+
+
+CONFIDENCES = [0.96, 0.97, 0.93, 0.91, 0.75, 0.72]
+RIGHT = [True, True, False, False, True, True]
+
+
+def reliability_table(right=RIGHT):
+    positive = np.where(right, CONFIDENCES, 1 - np.array(CONFIDENCES))
+    return reliability(np.ones(6, int), np.stack([1 - positive, positive], axis=1))
+
+
+def test_a_reliability_diagram_draws_confidence_accuracy_and_counts():
+    table = reliability_table()
+    described = reliability_diagram({"BERT": table, "again": table})
+    top, _, below, _ = axes(described)
+    diagonal, dots = top.lines
+    np.testing.assert_array_equal(diagonal.get_xydata(), [[0, 0], [1, 1]])
+    np.testing.assert_allclose(dots.get_xydata(), [[0.735, 1], [0.9425, 0.5]])
+    for path, row in zip(top.collections[0].get_segments(), table.itertuples(), strict=True):
+        np.testing.assert_allclose(path, [[row.confidence, row.low], [row.confidence, row.high]])
+    bars = [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in below.patches]
+    np.testing.assert_allclose(bars, [(0.7, 0.1, 2), (0.9, 0.1, 4)])
+    np.testing.assert_allclose([*top.get_xlim(), *top.get_ylim()], [0.7, 1, 0, 1])
+    assert (top.get_title(), top.get_ylabel()) == ("BERT", "accuracy")
+    assert (below.get_xlabel(), below.get_ylabel()) == ("confidence", "sentences")
+    assert described.sentence.startswith(
+        "BERT is on average 21 percentage points more confident than right. Its confidence and "
+        "accuracy in percent, with the number of sentences: 74 and 100 (2), 94 and 50 (4). again"
+    )
+    assert reliability_diagram({"a": table}, sentence="One panel.").sentence == "One panel."
+
+
+def test_a_reliability_diagram_says_when_confidence_is_too_low():
+    sentence = reliability_diagram({"BERT": reliability_table([True] * 6)}).sentence
+    assert "BERT is on average 13 percentage points less confident than right." in sentence
+
+
+def test_a_confusion_heatmap_shows_counts_and_colours_shares():
+    described = confusion_heatmap([[90, 10], [1, 4]])
+    (ax,) = axes(described)
+    assert [text.get_text() for text in ax.texts] == ["90", "10", "1", "4"]
+    np.testing.assert_allclose(ax.collections[0].get_array().ravel(), [0.9, 0.1, 0.2, 0.8])
+    assert ax.collections[0].get_clim() == (0, 1)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("verdict", "label")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["negative", "positive"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["negative", "positive"]
+    assert described.sentence == (
+        "Of 100 sentences labelled negative the verdict is negative for 90, positive for 10. "
+        "Of 5 sentences labelled positive the verdict is negative for 1, positive for 4."
+    )
+    three = confusion_heatmap(np.diag([3, 0, 2]), names=["a", "b", "c"], sentence="Three classes.")
+    assert three.sentence == "Three classes."
+    assert not np.isnan(axes(three)[0].collections[0].get_array()).any()  # no b at all
+
+
+@pytest.mark.parametrize("colour", DARK)
+def test_lines_and_dots_stand_out_from_white(colour):
+    """Contrast as the Web Content Accessibility Guidelines 2.2 measure it: 3 for graphics."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    assert 1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05) >= 3
 
 
 def test_shown_in_a_notebook_the_sentence_is_alt_text_plain_text_and_caption(monkeypatch):
