@@ -14,7 +14,7 @@ from course_lib.explorers import (
     MAX_TOKENS,
     Trace,
     TraceError,
-    Verdict,
+    VerdictTrace,
     verdict_explorer,
     verdict_source,
 )
@@ -45,7 +45,9 @@ def three(texts):
 
 
 def bare(output, without, influence, tokens=("cat", "dog"), outcomes=("no", "yes")):
-    return Verdict(tokens, output=output, outcomes=outcomes, without=without, influence=influence)
+    return VerdictTrace(
+        tokens, output=output, outcomes=outcomes, without=without, influence=influence
+    )
 
 
 def ask(explorer, text):
@@ -158,7 +160,10 @@ def test_a_long_text_is_cut_with_a_note():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"output": None}, "the Verdict's `output` has the shape (2,); this one has ()."),
+        (
+            {"output": None},
+            "For 2 words and 2 classes `output` has the shape (2,); this one has ().",
+        ),
         ({"output": np.eye(2)}, "`output` has the shape (2,); this one has (2, 2)."),
         ({"without": None}, "`without` has the shape (2, 2); this one has ()."),
         ({"without": [0.5, 0.5]}, "`without` has the shape (2, 2); this one has (2,)."),
@@ -379,9 +384,11 @@ def test_without_script_the_copy_is_tables():
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_words_are_data_never_markup(word):
-    source = verdict_source(lambda texts: np.ones((len(texts), 2)) / 2, [word, "other"])
+    first = {f"{word} and": 0.6, "and": 0.7, word: 0.2}  # the probability of the first class
+    source = verdict_source(
+        lambda texts: [[first[text], 1 - first[text]] for text in texts], [word, word]
+    )
     explorer = verdict_explorer(source, f"{word} and")
-    word = word.split()[0]
     copy = explorer.copy_html()
     page = Page(copy)
     assert page.attributes <= {"class", "id", "type", "scope", "style"}
@@ -389,6 +396,13 @@ def test_words_are_data_never_markup(word):
         "style", "section", "p", "div", "table", "caption", "tr", "td", "th", "script",
     }  # fmt: skip
     assert page.tags.count("script") == 2
-    assert page.texts.count(word) == 3  # the class in both bars, and the word
+    assert page.texts.count(word) == 5  # the classes in both bars, and the word
     assert picture_inside(copy)["words"] == [word, "and"]
-    assert f"Without “{word}” it would still be {word}, 50 percent." in page.texts
+    for text in [
+        f"The sentence: “{word} and”",
+        f"{word}, 60 percent",
+        f"“and” pushed most towards this verdict, “{word}” most against it.",
+        f"Without “and” it would be {word}, 80 percent.",
+        f"“{word}”",
+    ]:
+        assert text in page.texts

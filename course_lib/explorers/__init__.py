@@ -11,7 +11,7 @@ from course_lib.explorers.sources import (
     verdict_source,
 )
 from course_lib.explorers.trace import MAX_TOKENS, Trace, TraceError
-from course_lib.explorers.verdict import Verdict, VerdictExplorer, verdict_explorer
+from course_lib.explorers.verdict import VerdictExplorer, VerdictTrace, verdict_explorer
 
 __all__ = [
     "MAX_TOKENS",
@@ -21,8 +21,8 @@ __all__ = [
     "PipelineExplorer",
     "Trace",
     "TraceError",
-    "Verdict",
     "VerdictExplorer",
+    "VerdictTrace",
     "attention_explorer",
     "bert_source",
     "classifier_source",

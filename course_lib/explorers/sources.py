@@ -10,7 +10,7 @@ from course_lib import figures
 from course_lib.attention import causal_mask
 from course_lib.decoding import Continuation, probabilities, sample
 from course_lib.explorers.trace import MAX_TOKENS, Source, Trace, TraceError
-from course_lib.explorers.verdict import Verdict
+from course_lib.explorers.verdict import VerdictTrace
 from course_lib.transformer import Transformer
 from course_lib.translation import UnknownWords, Vocabulary, detokenize, tokenize
 
@@ -206,7 +206,7 @@ def verdict_source(
     """
     names = [str(label) for label in labels]
 
-    def judge(text: str) -> Verdict:
+    def judge(text: str) -> VerdictTrace:
         from course_lib.evaluation import word_influence  # what it imports takes seconds
 
         answers: dict[str, Any] = {}  # (C,) for each text
@@ -227,7 +227,7 @@ def verdict_source(
         read = words[:MAX_TOKENS]
         influence = word_influence(ask, " ".join(read), names=names)
         left = [" ".join(read[:place] + read[place + 1 :]) for place in range(len(read))]
-        verdict = Verdict(
+        verdict = VerdictTrace(
             tokens=read,
             output=answers[" ".join(read)],
             outcomes=names,

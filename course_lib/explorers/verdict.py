@@ -22,7 +22,7 @@ FULL = 1.0  # a word of less influence is pale, even where no other has more
 
 
 @dataclass
-class Verdict(Trace):
+class VerdictTrace(Trace):
     """A `Trace` of what a classifier says of a sentence, and of the sentence without each word.
 
     Attributes:
@@ -46,8 +46,8 @@ class Verdict(Trace):
         ]:
             if np.shape(array) != shape:
                 raise TraceError(
-                    f"For {length} words and {classes} classes the Verdict's `{name}` has the "
-                    f"shape {shape}; this one has {np.shape(array)}."
+                    f"For {length} words and {classes} classes `{name}` has the shape {shape}; "
+                    f"this one has {np.shape(array)}."
                 )
         self.without, self.influence = without, influence[:MAX_TOKENS]
         if wrong := np.flatnonzero(~np.isfinite(self.influence)).tolist():
@@ -63,8 +63,8 @@ def verdict_explorer(
     """A sentence box over a classifier's verdict, and the words that pushed towards or against it.
 
     Args:
-        source: a callable from a sentence to a `Verdict`; `verdict_source` makes one of a function
-            that classifies texts.
+        source: a callable from a sentence to a `VerdictTrace`; `verdict_source` makes one of a
+            function that classifies texts.
         text: the sentence to begin with.
     """
     return VerdictExplorer(source, text, view={"place": None})
@@ -100,7 +100,7 @@ class VerdictExplorer(Explorer):
         super().__init__(source, text, legend=self.words, **traits)
 
     def draw(self, text: str, trace: Trace) -> dict[str, Any]:
-        if not isinstance(trace, Verdict):
+        if not isinstance(trace, VerdictTrace):
             raise TraceError(
                 "The Trace of this source does not say what each word does. A source that "
                 "verdict_source(predict) makes does."
