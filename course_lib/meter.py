@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds, and memory at its peak."""
+"""What a piece of work costs in seconds and memory, and which processors are free for it."""
 
 import threading
 import time
@@ -41,3 +41,12 @@ class Meter:
 
     def _look(self) -> None:
         self._highest = max(self._highest, self._process.memory_info().rss)
+
+
+def free_cores() -> int:
+    """The cores that other programs leave free, one at least; looks for half a second.
+
+    Two threads of torch of which one waits for another program are slower than a single one.
+    """
+    busy = psutil.cpu_percent(interval=0.5) / 100
+    return max(1, round((psutil.cpu_count(logical=False) or 1) * (1 - busy)))
