@@ -8,10 +8,10 @@ BIN := .venv/bin
 LAB_FLAGS ?=
 LOCK_FLAGS ?=
 
-.PHONY: help lab test notebooks weights bench lock clean
+.PHONY: help lab test notebooks slides slides-pdf solutions weights bench lock clean
 
 help: ## List the targets.
-	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
+	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
 
 lab: ## Install the course if need be, and open JupyterLab on the first lesson.
 	@$(INSTALL)
@@ -31,6 +31,19 @@ notebooks: ## Run every notebook from top to bottom, and bring it into its commi
 	@$(INSTALL) test slides
 	$(BIN)/python tools/notebooks.py execute
 	$(BIN)/python tools/notebooks.py normalise
+
+slides: ## Build the lessons' slides into build/slides, each deck one file that needs no network.
+	@$(INSTALL) slides
+	$(BIN)/python -m tools.slides
+
+slides-pdf: ## Build the slides and print them, a page for each slide.
+	@$(INSTALL) slides
+	@$(BIN)/python tools/chromium.py
+	$(BIN)/python -m tools.slides --pdf
+
+solutions: ## Write every lesson with its exercises solved into build/solutions.
+	@$(INSTALL)
+	$(BIN)/python tools/solved.py --to build/solutions
 
 weights: ## Train the translator and the language model that the course ships; minutes.
 	@$(INSTALL) test slides
