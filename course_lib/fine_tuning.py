@@ -505,58 +505,63 @@ def _start(folder: Path, resume: bool, run: Mapping[str, Any], history: History)
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of `python -m course_lib.training`."""
-    from transformers import AutoTokenizer
-
-    from course_lib.bert import Bert, SentenceClassifier
-    from course_lib.checkpoints import locate
-    from course_lib.evaluation import scores
-    from course_lib.reviews import load_published, load_reviews
-
     parser = argparse.ArgumentParser(
         prog="python -m course_lib.training", description="Fine-tune BERT to classify sentences."
     )
     parser.add_argument("--folder", type=Path, required=True, help="for checkpoints and the result")
     parser.add_argument("--checkpoint", default="bert-base-uncased", help="or all-MiniLM-L6-v2")
-    parser.add_argument("--data", default="reviews", help="the course's, or stanfordnlp/sst2")
+    parser.add_argument(
+        "--data",
+        default="reviews",
+        help="the course's, or a name such as stanfordnlp/sst2, or a folder with train.csv, "
+        "validation.csv and test.csv",
+    )
     parser.add_argument("--max-length", type=int, default=64, help="tokens; longer texts are cut")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     for option in fields(Recipe):
+        kind: Any = {"type": option.type if isinstance(option.type, type) else float}
+        if option.type is bool:
+            kind = {"action": argparse.BooleanOptionalAction}
         name = f"--{option.name.replace('_', '-')}"
-        if isinstance(option.default, bool):
-            parser.add_argument(
-                name, action=argparse.BooleanOptionalAction, default=option.default, help=" "
-            )
-        else:
-            kind = float if option.default is None else type(option.default)
-            parser.add_argument(name, type=kind, default=option.default, help="%(default)s")
+        parser.add_argument(name, **kind, default=option.default, help="%(default)s")
     options = parser.parse_args(arguments)
-    recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
+    first = os.environ.get("RANK", "0") == "0"  # of several processes
+    with redirect_stdout(sys.stdout if first else None):
+        try:
+            _command(options, first)
+        except (CheckpointError, FloatingPointError, OSError, ValueError) as error:
+            raise SystemExit(str(error)) from error
 
-    torch.manual_seed(recipe.seed)  # every process begins with the same head
+
+def _command(options: argparse.Namespace, first: bool) -> None:
+    from transformers import AutoTokenizer
+
+    from course_lib import reviews
+    from course_lib.bert import Bert, SentenceClassifier
+    from course_lib.checkpoints import locate
+    from course_lib.evaluation import scores
+
+    recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
+    if options.data == "reviews":
+        data = reviews.load_reviews()
+    elif Path(options.data).is_dir():
+        files = {split: Path(options.data, f"{split}.csv") for split in reviews.SPLITS}
+        data = reviews.read_reviews(files)
+    else:
+        data = reviews.load_published(options.data)
     checkpoint = locate(options.checkpoint)
-    data = load_reviews() if options.data == "reviews" else load_published(options.data)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    encode = partial(
-        tokenizer,
-        padding=True,
-        truncation=True,
-        max_length=options.max_length,
-        return_tensors="pt",
-    )
+    tokens: Any = {"padding": True, "truncation": True, "return_tensors": "pt"}
+    encode = partial(tokenizer, max_length=options.max_length, **tokens)
+    torch.manual_seed(recipe.seed)  # every process begins with the same head
     model = SentenceClassifier(Bert.from_pretrained(checkpoint), classes=2, pooling="mean")
-    history = fine_tune(
-        model,
-        encode,
-        list(data["train"]),
-        list(data["validation"]),
-        folder=options.folder,
-        recipe=recipe,
-        resume=options.resume,
-    )
-    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
-        return
-    print(history)
-    test = scores(data["test"]["label"], predictor(model, encode)(data["test"]["text"]))
-    print(test)
-    card = f"# {options.checkpoint}, fine-tuned\n\nOn {options.data}: {history} {test}\n"
-    print(f"Saved in {save_classifier(options.folder / 'model', model, tokenizer, card)}.")
+    paths: Any = {"folder": options.folder, "resume": options.resume}
+    history = fine_tune(model, encode, data["train"], data["validation"], recipe=recipe, **paths)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    if first:
+        print(history)
+        test = scores(data["test"]["label"], predictor(model, encode)(data["test"]["text"]))
+        print(test)
+        card = f"# {options.checkpoint}, fine-tuned\n\nOn {options.data}: {history} {test}\n"
+        print(f"Saved in {save_classifier(options.folder / 'model', model, tokenizer, card)}.")

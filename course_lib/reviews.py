@@ -74,22 +74,40 @@ def load_published(name: str = "stanfordnlp/sst2") -> DatasetDict:
     872 phrases of its training split are set apart for validation.
 
     Raises:
-        CheckpointError: it could not be fetched; the message says why, and what to do.
+        CheckpointError: it could not be fetched or read; the message says why, and what to do.
+        ReviewsError: it has not the splits or columns that are needed.
     """
+    from datasets.exceptions import DatasetsError
     from huggingface_hub import constants
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
     from course_lib.checkpoints import CheckpointError, reach, reason
 
+    offline = constants.HF_HUB_OFFLINE  # it may still be in the cache
+    again = f'run load_published("{name}") again, or use load_reviews(), which needs no network'
     try:
-        if not constants.HF_HUB_OFFLINE:  # else it may still be in the cache
+        if not offline:
             reach(f"{constants.ENDPOINT}/api/datasets/{name}")
         published = datasets.load_dataset(name)
     except (HTTPError, OSError) as error:
-        again = f'run load_published("{name}") again, or use load_reviews(), which needs no network'
-        raise CheckpointError(f"{name} was not downloaded: {reason(error, again)}") from None
-    columns = {"sentence": "text"} if "sentence" in published["train"].column_names else {}
-    published = published.rename_columns(columns).select_columns(["text", "label"])
+        why = reason(OfflineModeIsEnabled() if offline else error, again)
+        raise CheckpointError(f"{name} was not downloaded: {why}") from None
+    except DatasetsError as error:
+        raise CheckpointError(
+            f"{name} was downloaded and cannot be read ({error}). Delete the folder "
+            f"datasets--{name.replace('/', '--')} in {constants.HF_HUB_CACHE} and {again}."
+        ) from error
+    advice = "Take another data set, such as stanfordnlp/sst2."
+    if missing := {"train", "validation"} - set(published):
+        raise ReviewsError(f"{name} has no {' and no '.join(sorted(missing))} split. {advice}")
+    columns = published["train"].column_names
+    text = "sentence" if "sentence" in columns else "text"
+    if missing := {text, "label"} - set(columns):
+        named = ", ".join(columns)
+        raise ReviewsError(f"{name} has no column {min(missing)}; it has {named}. {advice}")
+    published = published.select_columns([text, "label"]).rename_columns({text: "text"})
+    if not isinstance(published["train"].features["label"], ClassLabel):
+        published = published.class_encode_column("label")
     held_out = published["train"].train_test_split(
         test_size=len(published["validation"]), seed=0, stratify_by_column="label"
     )
