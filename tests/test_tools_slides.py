@@ -20,7 +20,8 @@ from nbformat import v4
 from course_lib.exercises.engine import find
 from tools.notebooks import code_cells
 from tools.slides import __main__ as slides
-from tools.slides.deck import SlideError, read
+from tools.slides.cells import SlideError
+from tools.slides.deck import read
 from tools.solved import exercises_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -192,6 +193,7 @@ def test_maths_is_drawn_and_named(deck):
         ("![code: half](course_lib.nowhere)", "there is no module course_lib.nowhere"),
         ("![pictures](00-wide)", "the first word is one of figure, printed"),
         ("![x](https://example.org/x.png)", "the first word is one of figure, printed"),
+        ("![figure](00-tall)\n\n![figure](00-wide)", "a slide has room for one picture"),
         ("```python\nx = 1\n```", "code comes from a cell"),
         (r"$\frac{1}$", r"the formula $\frac{1}$ cannot be read"),
         ("Note:\nNotes twice.", "below the slide stands `Note:`, once"),

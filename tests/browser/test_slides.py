@@ -226,7 +226,7 @@ def test_explorers_are_alive_and_keep_their_keys(deck):
         deck.show(number)
         explorer = page.locator(".slides > section.present .explorer")
         grid = explorer.locator("[role=grid]").first
-        cell = grid.locator("tbody tr").nth(1).locator("td").nth(1)
+        cell = grid.locator("tbody td").nth(1)
         cell.hover()
         readings = explorer.locator(".explorer-reading").all_text_contents()
         assert any(readings), deck.where(slide)

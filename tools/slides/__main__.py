@@ -17,7 +17,8 @@ from string import Template
 from typing import Any
 
 from tools import chromium
-from tools.slides.deck import ROOT, Deck, Slide, SlideError, read
+from tools.slides.cells import SlideError
+from tools.slides.deck import ROOT, Deck, Slide, read
 
 HERE = Path(__file__).parent
 BUILT = ROOT / "build" / "slides"

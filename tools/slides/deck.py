@@ -1,54 +1,29 @@
 """A deck: one Markdown file, and what it shows from the cells of its lesson.
 
 A slide is a `## ` heading that ends with its minutes, a few lines of Markdown, and speaker notes
-behind a line `Note:`.  What a cell of the notebook beside it shows or says is included by the
-cell's id, in the form of a picture:
-
-    ![figure](08-causal-figure)             the cell's figure, with its sentence
-    ![printed](08-padding)                  what the cell printed
-    ![printed: bank before](08-by-hand-code)     only the lines that begin so
-    ![table](08-step-score)                 its table
-    ![explorer](08-explorer)                the static copy of its explorer
-    ![code](08-function-code)               its source, ten lines at most
-    ![code: evenness](08-evenness)          of its source one function, class, method or variable
-    ![code: split_heads](course_lib.attention)   the same of a module of the course
-    ![exercise](08-exercise-causal-mask)    the empty function of an exercise
+behind `Note:`.  What a cell of the notebook shows or says is included by the cell's id, in the form
+of a picture, `![figure](08-causal-figure)`; cells.py has the kinds.
 """
 
-import ast
 import difflib
 import html
 import re
-import struct
-import textwrap
-from base64 import b64decode
 from dataclasses import dataclass, field
-from itertools import dropwhile
 from pathlib import Path
-from typing import Any
 
 import mistune
 import nbformat
 import numpy as np
-import pygments
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import text_to_path
 from nbformat import NotebookNode
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
 
-from tools.solved import exercises_of
+from tools.slides.cells import INCLUDES, OUTPUTS, PICTURES, SlideError, asked_for, is_tall, pre
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_LINES = 10
-DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
 TITLE = re.compile(r"#{1,2} (?P<title>.+?) \((?P<minutes>\d+(\.5)?) min\)\n")
 INCLUDE = re.compile(r"(?P<kind>\w+)(: (?P<choice>.+))?")
-
-
-class SlideError(Exception):
-    """A slide cannot be made; the message says which, and why, in a sentence."""
 
 
 @dataclass
@@ -86,9 +61,9 @@ def read(path: Path) -> Deck:
     if not notebook.exists():
         raise SlideError(f"{path.name}: a deck is named after its notebook; {notebook} is missing.")
     cells = {cell.id: cell for cell in nbformat.read(notebook, as_version=4).cells}
-    before, *parts = re.split(r"(?m)^(?=##? )", path.read_text(encoding="utf-8"))
+    preamble, *parts = re.split(r"(?m)^(?=##? )", path.read_text(encoding="utf-8"))
     levels = [part.index(" ") for part in parts]
-    if before or levels != [1] + [2] * (len(parts) - 1):
+    if preamble or levels != [1] + [2] * (len(parts) - 1):
         raise SlideError(f"{path.name}: the first slide begins with `# `, all others with `## `.")
     slides = []
     for part in parts:
@@ -152,6 +127,8 @@ class Renderer(mistune.HTMLRenderer):
             raise SlideError(f"![{text}]({url}): the first word is one of {', '.join(INCLUDES)}.")
         kind = include["kind"]
         choice = include["choice"].split("; ") if include["choice"] else []
+        if kind in PICTURES and PICTURES & set(self.made.kinds):
+            raise SlideError("a slide has room for one picture; make two of it.")
         self.made.cells.append(url)
         self.made.kinds.append(kind)
         cell = self.module(url, choice) if url.startswith("course_lib.") else self.cell(url)
@@ -181,151 +158,6 @@ class Renderer(mistune.HTMLRenderer):
         if solved := solutions & set(choice):
             raise SlideError(f"{solved.pop()} is what an exercise asks for.")
         return nbformat.v4.new_code_cell(path.read_text(encoding="utf-8"))
-
-
-# What can be included: one function for each kind.
-
-
-def figure(cell: NotebookNode, choice: list[str]) -> str:
-    picture = first_output(cell, "image/png", "has no figure.")
-    sentence = html.escape(picture.data["text/plain"])
-    png = picture.data["image/png"].replace("\n", "")
-    return f'<img src="data:image/png;base64,{png}" alt="{sentence}">'
-
-
-def is_tall(cell: NotebookNode) -> bool:
-    """Whether a figure leaves room for text beside it."""
-    png = b64decode(first_output(cell, "image/png", "").data["image/png"])
-    width, height = struct.unpack(">II", png[16:24])
-    return bool(width / height < 1.6)
-
-
-def printed(cell: NotebookNode, choice: list[str]) -> str:
-    streams = [output.text for output in cell.get("outputs", []) if output.output_type == "stream"]
-    lines = "".join(streams).rstrip().splitlines()
-    if not lines:
-        raise SlideError("printed nothing.")
-    if choice:
-        lines = [line for line in lines if line.startswith(tuple(choice))]
-    if not 0 < len(lines) <= MOST_LINES:
-        raise SlideError(f"gives {len(lines)} printed lines; 1 to {MOST_LINES} fit on a slide.")
-    text = "\n".join(lines)
-    return pre(html.escape(text), text, "printed")
-
-
-def table(cell: NotebookNode, choice: list[str]) -> str:
-    markup = first_output(cell, "text/html", "has no table.", "<table").data["text/html"]
-    rows = [
-        re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL)
-        for row in re.findall(r"<tr.*?>(.*?)</tr>", markup, re.DOTALL)
-    ]
-    header, *rows = [row for row in rows if any(row[1:])]  # pandas gives the index's name a row
-    unknown = set(choice) - {*header, *(row[0] for row in rows)}
-    if unknown:
-        raise SlideError(f"has no row or column {unknown.pop()}.")
-    if set(choice) & set(header):
-        columns = [i for i, name in enumerate(header) if i == 0 or name in choice]
-        header, *rows = [[row[i] for i in columns] for row in [header, *rows]]
-    rows = [row for row in rows if row[0] in choice] or rows
-    head = "".join(f'<th scope="col">{name}</th>' for name in header[1:])
-    body = "".join(
-        f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{value}</td>" for value in row) + "</tr>"
-        for name, *row in rows
-    )
-    return f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def explorer(cell: NotebookNode, choice: list[str]) -> str:
-    output = first_output(cell, "text/html", "has no explorer.", 'class="explorer-copy"')
-    # To reveal.js a section is a slide.
-    return re.sub(r"(</?)section\b", r"\1div", output.data["text/html"])
-
-
-def code(cell: NotebookNode, choice: list[str]) -> str:
-    if exercises_of(cell):
-        raise SlideError("is an exercise: ![exercise](its-id) shows it.")
-    return highlighted(chosen(cell.source, choice) if choice else cell.source)
-
-
-def exercise(cell: NotebookNode, choice: list[str]) -> str:
-    if not exercises_of(cell):
-        raise SlideError("is no exercise.")
-    return highlighted(chosen(cell.source, asked_for(cell), docstrings=True))
-
-
-def asked_for(cell: NotebookNode) -> list[str]:
-    """The functions and classes that a student is to write in a cell."""
-    if not exercises_of(cell):
-        return []
-    return [node.name for node in ast.parse(cell.source).body if isinstance(node, DEFINITIONS)]
-
-
-INCLUDES = {
-    "figure": figure,
-    "printed": printed,
-    "table": table,
-    "explorer": explorer,
-    "code": code,
-    "exercise": exercise,
-}
-OUTPUTS = {"figure", "printed", "table", "explorer"}
-
-
-def first_output(cell: NotebookNode, kind: str, otherwise: str, holds: str = "") -> Any:
-    for output in cell.get("outputs", []):
-        if holds in output.get("data", {}).get(kind, "" if holds else []):
-            return output
-    raise SlideError(otherwise)
-
-
-def chosen(source: str, names: list[str], docstrings: bool = False) -> str:
-    """The parts of a source that define these functions, classes, methods or variables."""
-    found = []
-    for name in names:
-        nodes: list[ast.AST] = [ast.parse(source)]
-        for part in name.split("."):
-            inside = [child for node in nodes for child in ast.walk(node) if child is not node]
-            nodes = [child for child in inside if part in defines(child)]
-        if not nodes:
-            raise SlideError(f"does not define {name}.")
-        found += [excerpt(source, node, docstrings) for node in nodes]
-    return "\n".join(found)
-
-
-def defines(node: ast.AST) -> list[str]:
-    """The names that a statement gives a value."""
-    if isinstance(node, DEFINITIONS):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [name.id for t in node.targets for name in ast.walk(t) if isinstance(name, ast.Name)]
-    return []
-
-
-def excerpt(source: str, node: Any, docstrings: bool) -> str:
-    """The lines of one statement, flush left."""
-    lines = source.splitlines()
-    shown = lines[node.lineno - 1 : node.end_lineno]
-    if not docstrings and isinstance(node, DEFINITIONS) and ast.get_docstring(node):
-        after = lines[node.body[0].end_lineno : node.end_lineno]
-        shown = lines[node.lineno - 1 : node.body[0].lineno - 1]
-        shown += dropwhile(lambda line: not line.strip(), after)
-    return textwrap.dedent("\n".join(shown))
-
-
-def highlighted(source: str) -> str:
-    if len(source.splitlines()) > MOST_LINES:
-        raise SlideError(
-            f"has {len(source.splitlines())} lines; {MOST_LINES} fit on a slide. "
-            "Choose a part of it: ![code: name](its-id)."
-        )
-    formatter = HtmlFormatter(nowrap=True)
-    return pre(pygments.highlight(source, PythonLexer(), formatter), source, "code")
-
-
-def pre(markup: str, text: str, kind: str) -> str:
-    columns = max(map(len, text.splitlines()))
-    # A block that may be wider than a small screen can be reached and scrolled by keys.
-    return f'<pre class="{kind}" style="--columns: {columns}"><code>{markup.rstrip()}</code></pre>'
 
 
 def formula(tex: str) -> str:

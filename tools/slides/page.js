@@ -1,10 +1,10 @@
 const root = document.documentElement;
-const explorers = document.querySelectorAll(".explorer-copy");
 
 // Dark or light as the machine has it, until someone chooses.
 function changeTheme() {
-  const dark = root.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  root.style.colorScheme = dark === "dark" ? "light" : "dark";
+  const machines = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const scheme = root.style.colorScheme || machines;
+  root.style.colorScheme = scheme === "dark" ? "light" : "dark";
 }
 
 // As large as its slide has room for.
@@ -22,18 +22,22 @@ function enlarge(explorer) {
 
 // Only what is on show can be reached by keys.
 function reach() {
-  const shown = Reveal.getCurrentSlide();
-  Reveal.getSlides().forEach((slide) => slide.toggleAttribute("inert", slide !== shown && !Reveal.isOverview()));
+  const alone = Reveal.isOverview() ? null : Reveal.getCurrentSlide();
+  for (const slide of Reveal.getSlides()) slide.inert = alone !== null && slide !== alone;
 }
 
-// On paper every slide is on show, for a screen reader, too.
-function lay() {
-  for (const slide of Reveal.getSlides()) for (const name of ["hidden", "aria-hidden", "inert"]) slide.removeAttribute(name);
+// On paper every slide is on show, to a screen reader, too.
+function unhide() {
+  for (const slide of Reveal.getSlides()) {
+    slide.inert = slide.hidden = false;
+    slide.ariaHidden = null;
+  }
 }
 
 document.getElementById("theme").addEventListener("click", changeTheme);
-for (const change of ["ready", "slidechanged", "overviewshown", "overviewhidden"]) Reveal.on(change, reach);
-Reveal.on("pdf-ready", lay);
+for (const change of ["ready", "slidechanged", "overviewshown", "overviewhidden"])
+  Reveal.on(change, reach);
+Reveal.on("pdf-ready", unhide);
 Reveal.initialize({
   width: 1280,
   height: 720,
@@ -51,7 +55,11 @@ Reveal.initialize({
   Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Dark or light" }, changeTheme);
   // A copy comes alive, or shows another layer: its size changes.
   const watch = new ResizeObserver((changes) =>
-    requestAnimationFrame(() => changes.forEach(({ target }) => target.offsetParent && enlarge(target.closest(".explorer-copy")))),
+    requestAnimationFrame(() => {
+      for (const { target } of changes)
+        if (target.offsetParent) enlarge(target.closest(".explorer-copy"));
+    }),
   );
-  explorers.forEach((explorer) => watch.observe(explorer.querySelector(".explorer-panel")));
+  for (const panel of document.querySelectorAll(".explorer-copy > .explorer-panel"))
+    watch.observe(panel);
 });
