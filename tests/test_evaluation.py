@@ -234,8 +234,8 @@ def test_the_worst_sentences_come_first():
     assert list(table["label"]) == ["negative", *["positive"] * 2, "negative", "positive"]
     assert list(table["verdict"]) == ["positive", "negative", "positive", "negative", "positive"]
     np.testing.assert_allclose(table["confidence"], [0.6, 0.55, 0.75, 0.9, 0.95])
-    tied = by_loss(["x"] * 99, [0] * 99, [[0.5, 0.5]] * 99, names=("bad", "good"))
-    assert list(tied.index) == list(range(99))
+    tied = by_loss(["x"] * 200, [0] * 200, [[0.5, 0.5], [0.4, 0.6]] * 100, names=("bad", "good"))
+    assert list(tied.index) == [*range(1, 200, 2), *range(0, 200, 2)]
     assert set(tied["label"]) == {"bad"}
 
 

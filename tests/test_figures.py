@@ -256,7 +256,7 @@ def test_a_confusion_heatmap_shows_counts_and_colours_shares():
     )
     three = confusion_heatmap(np.diag([3, 0, 2]), names=["a", "b", "c"], sentence="Three classes.")
     assert three.sentence == "Three classes."
-    assert not np.isnan(axes(three)[0].collections[0].get_array()).any()  # no b at all
+    assert len(axes(three)[0].texts) == 9  # a class without sentences has a row of zeros
 
 
 @pytest.mark.parametrize("colour", DARK)
