@@ -5,7 +5,7 @@ The same run on several processes or machines, from a terminal:
 
     python -m course_lib.training --folder build/sentiment
     torchrun --nproc-per-node 2 -m course_lib.training --folder build/sentiment
-    accelerate launch --num_processes 2 --cpu -m course_lib.training --folder build/sentiment
+    accelerate launch --multi_gpu --num_processes 2 -m course_lib.training --folder build/sentiment
 
 Several machines need a folder that all of them see.
 

@@ -85,6 +85,7 @@ def load_published(name: str = "stanfordnlp/sst2") -> DatasetDict:
 
     offline = constants.HF_HUB_OFFLINE  # it may still be in the cache
     again = f'run load_published("{name}") again, or use load_reviews(), which needs no network'
+    advice = "Take another data set, such as stanfordnlp/sst2."
     try:
         if not offline:
             reach(f"{constants.ENDPOINT}/api/datasets/{name}")
@@ -92,12 +93,12 @@ def load_published(name: str = "stanfordnlp/sst2") -> DatasetDict:
     except (HTTPError, OSError) as error:
         why = reason(OfflineModeIsEnabled() if offline else error, again)
         raise CheckpointError(f"{name} was not downloaded: {why}") from None
-    except DatasetsError as error:
+    except (DatasetsError, ValueError) as error:
+        why = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{name} was downloaded and cannot be read ({error}). Delete the folder "
-            f"datasets--{name.replace('/', '--')} in {constants.HF_HUB_CACHE} and {again}."
+            f"{name} cannot be read ({why}). {advice} If it could be read before, delete the "
+            f"folder datasets--{name.replace('/', '--')} in {constants.HF_HUB_CACHE} and {again}."
         ) from error
-    advice = "Take another data set, such as stanfordnlp/sst2."
     if missing := {"train", "validation"} - set(published):
         raise ReviewsError(f"{name} has no {' and no '.join(sorted(missing))} split. {advice}")
     columns = published["train"].column_names

@@ -1,5 +1,6 @@
 """fine_tuning: it learns, and no kill, full disk, damage or second process changes the result."""
 
+import csv
 import json
 import math
 import os
@@ -7,11 +8,10 @@ import pickle
 import random
 import shutil
 import signal
-import socket
+import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,19 @@ import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+import transformers
 from torch import nn
 
 from course_lib import fine_tuning, saving
 from course_lib.bert import Bert, SentenceClassifier
-from course_lib.checkpoints import CheckpointError
+from course_lib.checkpoints import PUBLISHED, CheckpointError, bundled
 from course_lib.fine_tuning import Recipe, fine_tune, load_classifier, predictor, save_classifier
+from course_lib.reviews import FOLDER, LABELS
+from tests.loopback_hub import LoopbackHub
 from tests.nursery import Nursery, fork
+from tests.test_reviews import sst2
 
+ROOT = Path(__file__).parents[1]
 WORDS = ["bad", "awful", "good", "fine", "film", "book", "plot", "the", "a", "was"]
 
 
@@ -347,7 +352,7 @@ def test_a_loss_or_gradient_without_a_number_stops_before_its_step(where, tmp_pa
 def test_a_validation_without_a_number_stops(tmp_path):
     model = Classifier()
     model.register_forward_hook(lambda m, x, y: y if m.training else y * math.nan)
-    with pytest.raises(FloatingPointError, match="validation after step 3 is nan. Try a lower"):
+    with pytest.raises(FloatingPointError, match=r"validation after step 3 is nan. Try a lower"):
         run(tmp_path, model=model)
 
 
@@ -366,7 +371,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(step, tmp_path, capsys, un
     _, history = run(tmp_path, press(step), model)
     assert signal.getsignal(signal.SIGINT) is handler
     assert len(history.losses) == step
-    assert list(history.validations) == [n for n in range(EVERY, step + 1, EVERY)]
+    assert list(history.validations) == list(range(EVERY, step + 1, EVERY))
     assert f"checkpoint-{step}" in names(tmp_path)
     stopped = "You stopped it. With resume=True it goes on from there."
     assert history.ending == (stopped if step < STEPS else "")
@@ -536,7 +541,7 @@ def test_the_best_weights_are_not_taken_from_a_damaged_checkpoint(tmp_path):
     run(tmp_path, press(7), **options)
     assert names(tmp_path) == ["checkpoint-3", "checkpoint-7"]
     flip(tmp_path / "checkpoint-3" / "model.safetensors")
-    with pytest.raises(CheckpointError, match="checkpoint-3 is damaged: model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"checkpoint-3 is damaged: model.safetensors"):
         run(tmp_path, resume=True, **options)
 
 
@@ -749,7 +754,7 @@ def test_killed_while_it_saves_it_ends_with_the_same_weights(children, expected,
     options = {"folder": folder, "file": file, "told": tmp_path / "events"}
     children.run(dies_at_an_event, at=0, **options)
     events = (tmp_path / "events").read_text().splitlines()
-    removing = next(n for n, event in enumerate(events, 1) if event.startswith("os.rename"))
+    removing = 1 + events.index(f"os.rename {folder / 'checkpoint-3'}")
     assert removing < len(events) < removing + 20
     for at in [*range(1, removing, 7), *range(removing, len(events) + 1)]:
         shutil.rmtree(folder)
@@ -798,7 +803,7 @@ def test_killed_in_the_middle_of_a_file_it_ends_with_the_same_weights(
     code = children.run(dies_in_mid_file, name=name, step=step, **options)
     assert code == -signal.SIGKILL
     if step == 3:
-        with pytest.raises(CheckpointError, match="No checkpoint in .* is whole"):
+        with pytest.raises(CheckpointError, match=r"No checkpoint in .* is whole"):
             saving.latest_checkpoint(tmp_path / "run")
         shutil.rmtree(tmp_path / "run")
     children.run(saves_its_weights, **options)
@@ -846,7 +851,7 @@ def test_a_disk_that_is_full_with_the_last_file(name, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", full(Path.write_text))
     monkeypatch.setattr(saving, "_write", full(saving._write))
-    with pytest.raises(OSError, match="checkpoint-6 could not be written.*No space left"):
+    with pytest.raises(OSError, match=r"checkpoint-6 could not be written.*No space left"):
         run(tmp_path)
     assert names(tmp_path) == ["checkpoint-3"]
 
@@ -856,7 +861,7 @@ def test_another_error_is_not_blamed_on_the_disk(tmp_path):
         if step == 5:
             raise OSError("the camera is on fire")
 
-    with pytest.raises(OSError, match="^the camera is on fire$"):
+    with pytest.raises(OSError, match=r"^the camera is on fire$"):
         run(tmp_path, fail)
 
 
@@ -879,16 +884,11 @@ def test_a_checkpoint_is_on_the_disk_before_it_is_sealed(tmp_path, monkeypatch):
 TWO = replace(RECIPE, dropout=0.0, group_by_length=False)
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def one_of_two(rank, port, folder, result, pressed=0, killed=0, **options):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "LOCAL_WORLD_SIZE": "2"}
+def one_of_two(rank, meeting, folder, result, pressed=0, killed=0, **options):
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # they meet in a file instead
+    torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
 
     def on_step(step):
         if step == pressed and rank == 1:
@@ -907,15 +907,9 @@ def one_of_two(rank, port, folder, result, pressed=0, killed=0, **options):
 
 
 def in_two_processes(folder, result, logs, **options):
-    port = free_port()
-    pids = [
-        fork(
-            f"{logs}{rank}",
-            one_of_two,
-            options | {"rank": rank, "port": port, "folder": folder, "result": result},
-        )
-        for rank in (0, 1)
-    ]
+    Path(f"{logs}meeting").unlink(missing_ok=True)
+    options |= {"meeting": f"{logs}meeting", "folder": folder, "result": result}
+    pids = [fork(f"{logs}{rank}", one_of_two, {"rank": rank, **options}) for rank in (0, 1)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     assert codes == ([-signal.SIGKILL] * 2 if options.get("killed") else [0, 0]), codes
 
@@ -933,7 +927,7 @@ def two(children, tmp_path, name, **options):
 
 def test_two_processes_do_what_one_does(children, tmp_path, capfd):
     """Killed and resumed too, and stopped by a signal that one of the two has seen."""
-    weights, alone = run(tmp_path / "one", recipe=TWO)
+    _, alone = run(tmp_path / "one", recipe=TWO)
     results, printed = two(children, tmp_path, "two")
     assert "12/12 [" in printed[0]
     assert printed[1] == ""
@@ -964,3 +958,181 @@ def test_two_processes_do_what_one_does(children, tmp_path, capfd):
 def test_a_batch_that_cannot_be_shared_gets_a_sentence(children, tmp_path):
     results, _ = two(children, tmp_path, "two", recipe={"batch_size": 9})
     assert results == ["ValueError: A batch of 9 cannot be shared by 2 processes."] * 2
+
+
+# From a terminal ------------------------------------------------------------------------------
+
+COMMAND = ["-m", "course_lib.training", "--checkpoint", "all-MiniLM-L6-v2", "--batch-size", "4"]
+COMMAND += ["--epochs", "1.5", "--precision", "float32", "--dropout", "0", "--validations", "2"]
+COMMAND += ["--no-group-by-length"]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """A folder with a student's sentences: 16 to learn from, so that six steps are taken."""
+    folder = tmp_path_factory.mktemp("tables")
+    for split, count in [("train", 16), ("validation", 6), ("test", 4)]:
+        rows = (FOLDER / f"{split}.csv").read_text(encoding="utf-8").splitlines()
+        header, *rows = csv.reader(rows)
+        text, label = header.index("text"), header.index("label")
+        chosen = [
+            row
+            for wanted in LABELS
+            for row in [r for r in rows if r[label] == wanted][: count // 2]
+        ]
+        with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(
+                [["text", "label"], *((r[text], r[label]) for r in chosen)]
+            )
+    return folder
+
+
+def alone():
+    """A command's beginning that leaves it no network but its own 127.0.0.1, where that can be:
+    torchrun listens on all of a machine's addresses."""
+    script = 'ip link set lo up && exec "$@"'
+    words = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script, "sh"]
+    try:
+        works = subprocess.run([*words, "true"], capture_output=True).returncode == 0
+    except OSError:
+        works = False
+    return words if works else []
+
+
+def launch(*command, **environment):
+    """A command of the course's environment, on this machine alone."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "COURSE_"))}
+    mine = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "HF_HUB_OFFLINE": "1"}
+    program, *words = command
+    return subprocess.Popen(
+        [*alone(), sys.executable, "-m", program, *map(str, words)],
+        env=clean | mine | environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def told(folder, step):
+    return json.loads((folder / f"checkpoint-{step}" / "run.json").read_text())["history"]
+
+
+def test_the_command_line_in_one_process_and_in_several(tables, tmp_path, capfd):
+    """torchrun starts it and is stopped; accelerate goes on with it, once more in two processes."""
+    data = [*COMMAND, "--data", tables]
+    two = [*data, "--folder", tmp_path / "two"]
+    with launch("torch.distributed.run", "--standalone", "--nproc-per-node", 2, *two) as torchrun:
+        shown = ""
+        while " 1/6 " not in shown:
+            character = torchrun.stderr.read(1)
+            shown += character
+            assert character, shown
+        torchrun.send_signal(signal.SIGINT)
+        printed, errors = torchrun.communicate(timeout=120)
+    assert "Trained " in printed, errors
+    assert "You stopped it. With resume=True it goes on from there." in printed
+    at = max(int(name.partition("-")[2]) for name in names(tmp_path / "two") if "-" in name)
+    assert 1 <= at < 6
+
+    options = ["--multi_gpu", "--num_processes", 2, "--main_process_port", 0]
+    with launch("accelerate.commands.launch", *options, *two, "--resume") as accelerate:
+        printed, errors = accelerate.communicate(timeout=120)
+    assert accelerate.returncode == 0, errors
+    resumed, trained, scores, saved = printed.splitlines()  # of one process
+    assert resumed == f"Resumed after step {at} of 6."
+    assert trained.startswith("Trained 6 steps")
+    assert scores.count("verdicts are right") == 1
+    assert saved == f"Saved in {tmp_path / 'two' / 'model'}."
+    assert {"rng_state_0.pth", "rng_state_1.pth"} <= set(names(tmp_path / "two" / "checkpoint-6"))
+
+    one = [*data[2:], "--folder", tmp_path / "one"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    fine_tuning.main(list(map(str, one)))
+    torch.set_num_threads(threads)
+    assert told(tmp_path / "two", 6)["losses"] == pytest.approx(
+        told(tmp_path / "one", 6)["losses"], abs=1e-5
+    )
+    assert list(told(tmp_path / "two", 6)["validations"].values()) == pytest.approx(
+        list(told(tmp_path / "one", 6)["validations"].values()), abs=1e-5
+    )
+    card = (tmp_path / "two" / "model" / "README.md").read_text()
+    assert card.startswith("# all-MiniLM-L6-v2, fine-tuned\n")
+    assert scores in card
+    model = SentenceClassifier(Bert.from_pretrained(bundled()), classes=2, pooling="mean")
+    load_classifier(tmp_path / "two" / "model", model)
+    capfd.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--data", "nowhere/at-all"], "nowhere/at-all was not downloaded: HF_HUB_OFFLINE is set."),
+        (["--data", "TABLES", "--batch-size", "40"], "There are 16 sentences to learn from"),
+        (
+            ["--data", "TABLES", "--checkpoint", "bert-huge"],
+            "knows no checkpoint named 'bert-huge'",
+        ),
+        (["--data", "TABLES", "--epochs", "0"], "epochs is 0.0: take more than 0."),
+        (["--data", "EMPTY"], "train.csv: there is no such file"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(words, said, tables, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    places = {"TABLES": str(tables), "EMPTY": str(tmp_path)}
+    with pytest.raises(SystemExit) as caught:
+        fine_tuning.main(["--folder", str(tmp_path / "run"), *(places.get(w, w) for w in words)])
+    assert said in caught.value.code
+
+
+ONLINE = """
+import json, sys
+from course_lib import checkpoints, fine_tuning
+checkpoints.PUBLISHED["bert-base-uncased"] = checkpoints.Published(*json.loads(sys.argv[1]))
+if sys.argv[2]:
+    checkpoints.download("bert-base-uncased")
+fine_tuning.main(sys.argv[3:])
+"""
+
+
+def test_online_it_takes_another_checkpoint_and_other_data_by_name(tmp_path):
+    """A hub on this machine has a small BERT under the large one's name, and a few sentences.
+    The second time it is offline, and all comes from the cache."""
+    bert, home = tmp_path / "bert", tmp_path / "home"
+    config = json.loads((bundled() / "config.json").read_text())
+    config |= {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    published = transformers.BertModel(
+        transformers.BertConfig(**config | {"intermediate_size": 64})
+    )
+    published.save_pretrained(bert)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(bundled() / file, bert / file)
+    _, revision, files = PUBLISHED["bert-base-uncased"]
+    files = {file: saving.sha256((bert / file).read_bytes()) for file in files}
+    known = json.dumps(["google-bert/bert-base-uncased", revision, files])
+    words = ["--checkpoint", "bert-base-uncased", "--data", "stanfordnlp/sst2", "--epochs", "1"]
+    environment = {"HF_HOME": str(home), "HF_HUB_OFFLINE": ""}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "COURSE_"))}
+    with LoopbackHub() as hub:
+        hub.add("google-bert/bert-base-uncased", bert, revision)
+        hub.add("datasets/stanfordnlp/sst2", sst2(tmp_path / "sst2"))
+        for fetch, offline in [("yes", {}), ("", {"HF_HUB_OFFLINE": "1"})]:
+            asked = len(hub.asked)
+            child = subprocess.run(
+                [sys.executable, "-c", ONLINE, known, fetch, *words, "--folder", tmp_path / fetch],
+                env=clean | environment | {"HF_ENDPOINT": hub.endpoint} | offline,
+                cwd=ROOT,
+                capture_output=True,
+                encoding="utf-8",
+            )
+            assert child.returncode == 0, child.stderr
+            trained, scores, _ = child.stdout.splitlines()
+            assert trained.startswith("Trained 2 steps")
+            assert "of 8 verdicts are right" in scores
+            assert (len(hub.asked) > asked) == bool(fetch)
+    sentence = Bert.from_pretrained(bert)
+    model = SentenceClassifier(sentence, classes=2, pooling="mean")
+    load_classifier(tmp_path / "model", model)

@@ -11,15 +11,18 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
+from datasets import ClassLabel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import reviews
 from course_lib.reviews import FOLDER, LABELS, SPLITS, ReviewsError, load_reviews, read_reviews
+from tests.loopback_hub import RESET, LoopbackHub
 
 COLUMNS = ["text", "label", "domain", "phenomenon", "pair"]
 FUNCTION_WORDS = """
@@ -501,3 +504,135 @@ def test_no_damage_ends_in_another_error(scratch, data):
         assert all(bare(text) for text in read["text"])
     assert problems
     assert all(problem.startswith(str(scratch)) for problem in problems)
+
+
+# A public data set.
+
+PUBLIC = """
+import json, sys, time
+from course_lib.checkpoints import CheckpointError
+from course_lib.reviews import ReviewsError, load_published
+for name in sys.argv[1:]:
+    started = time.perf_counter()
+    try:
+        data = {split: rows.to_list() for split, rows in load_published(name).items()}
+        print(json.dumps(data))
+    except (CheckpointError, ReviewsError) as error:
+        print(json.dumps([type(error).__name__, str(error), time.perf_counter() - started]))
+"""
+
+
+def sst2(folder, names=("idx", "sentence", "label"), splits=SPLITS, label=None):
+    """The files of a data set in the form of stanfordnlp/sst2, whose test labels are secret."""
+    kinds = [datasets.Value("int32"), datasets.Value("string"), label or ClassLabel(names=LABELS)]
+    features = datasets.Features(dict(zip(names, kinds, strict=True)))
+    (folder / "data").mkdir(parents=True)
+    for split, count in zip(SPLITS, (40, 8, 6), strict=True):
+        if split in splits:
+            rows = [
+                (n, f"{split} film {n}", -1 if split == "test" else n % 2) for n in range(count)
+            ]
+            table = {
+                name: list(column)
+                for name, column in zip(names, zip(*rows, strict=True), strict=True)
+            }
+            file = folder / "data" / f"{split}-00000-of-00001.parquet"
+            datasets.Dataset.from_dict(table, features=features).to_parquet(file)
+    return folder
+
+
+def load_in_a_process(home, hub, *names, **environment):
+    """What `load_published` gives or says for each of the names."""
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.upper().endswith("_PROXY") and not key.startswith("HF_")
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", PUBLIC, *names],
+        env=clean | {"HF_HOME": str(home), "HF_ENDPOINT": hub.endpoint} | environment,
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert child.returncode == 0, child.stderr
+    return [json.loads(line) for line in child.stdout.splitlines()]
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LoopbackHub() as hub:
+        hub.add("datasets/stanfordnlp/sst2", sst2(tmp_path / "sst2"))
+        yield hub
+
+
+def test_a_public_data_set_comes_in_the_form_of_the_course_s(hub, tmp_path):
+    """The second time without a network, from the cache."""
+    hub.add("datasets/a/numbers", sst2(tmp_path / "a", label=datasets.Value("int64")))
+    names = ("stanfordnlp/sst2", "a/numbers")
+    loaded = load_in_a_process(tmp_path / "home", hub, *names)
+    for data in loaded:
+        assert {split: len(rows) for split, rows in data.items()} == {
+            "train": 32,
+            "validation": 8,
+            "test": 8,
+        }
+        for rows in data.values():
+            assert Counter(row["label"] for row in rows) == {0: len(rows) // 2, 1: len(rows) // 2}
+            assert all(set(row) == {"text", "label"} for row in rows)
+            assert all(row["label"] == int(row["text"].split()[-1]) % 2 for row in rows)
+        assert sorted(row["text"] for row in data["train"] + data["validation"]) == sorted(
+            f"train film {n}" for n in range(40)
+        )
+        assert {row["text"].split()[0] for row in data["test"]} == {"validation"}
+    asked = len(hub.asked)
+    offline = {"HF_HUB_OFFLINE": "1"}
+    *again, other = load_in_a_process(tmp_path / "home", hub, *names, "b/other", **offline)
+    assert again == loaded
+    assert len(hub.asked) == asked
+    assert other[:2] == [
+        "CheckpointError",
+        "b/other was not downloaded: HF_HUB_OFFLINE is set. Unset it, restart the kernel and run "
+        'load_published("b/other") again, or use load_reviews(), which needs no network.',
+    ]
+
+
+def test_what_is_no_such_data_set_gets_a_sentence(hub, tmp_path):
+    hub.add("datasets/a/columns", sst2(tmp_path / "a", ("idx", "review", "label")))
+    hub.add("datasets/b/columns", sst2(tmp_path / "b", ("idx", "text", "stars")))
+    hub.add("datasets/a/splits", sst2(tmp_path / "c", splits=("train", "test")))
+    hub.add("datasets/a/damaged", sst2(tmp_path / "d"))
+    file = tmp_path / "d" / "data" / "train-00000-of-00001.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    names = ("a/unknown", "a/columns", "b/columns", "a/splits", "a/damaged", "not a name")
+    said = load_in_a_process(tmp_path / "home", hub, *names)
+    assert [kind for kind, _, _ in said] == [
+        "CheckpointError",
+        *["ReviewsError"] * 3,
+        *["CheckpointError"] * 2,
+    ]
+    advice = "Take another data set, such as stanfordnlp/sst2."
+    unknown, *unfit, damaged, _ = [sentence for _, sentence, _ in said]
+    assert "does not have it, or not for everyone (HTTP 404)" in unknown
+    assert unfit == [
+        f"a/columns has no column text; it has idx, review, label. {advice}",
+        f"b/columns has no column label; it has idx, text, stars. {advice}",
+        f"a/splits has no validation split. {advice}",
+    ]
+    assert damaged.startswith("a/damaged cannot be read (")
+    assert f"{advice} If it could be read before, delete the folder datasets--a--dam" in damaged
+
+
+def test_a_hub_that_fails_gets_a_sentence_and_can_be_asked_again(hub, tmp_path):
+    hub.silent = True
+    ((kind, said, seconds),) = load_in_a_process(tmp_path / "home", hub, "stanfordnlp/sst2")
+    assert kind == "CheckpointError"
+    assert "failed (no answer within 4 s). Check the network and run load_published(" in said
+    assert said.endswith("again, or use load_reviews(), which needs no network.")
+    assert seconds < 5
+    hub.silent, hub.cut = False, (500, RESET)
+    names = ["stanfordnlp/sst2"] * 2
+    (kind, said, _), data = load_in_a_process(tmp_path / "home", hub, *names)
+    assert kind == "CheckpointError"
+    assert "the connection to" in said
+    assert len(data["train"]) == 32

@@ -5,6 +5,7 @@
     python -m tools.bench training       a step of the Transformer, beside torch's nn.Transformer
     python -m tools.bench decoding       a token, beside its bare linear layers and a Marian model
     python -m tools.bench bert           reading with the bundled BERT, beside transformers
+    python -m tools.bench fine_tuning    the course's recipe, beside the Trainer's defaults (minutes)
     python -m tools.bench explorer       one key to redrawn cells, in a real JupyterLab
 
 The sides of a ratio take turns, so that a busy moment hits both alike.  Nothing here fails
@@ -12,6 +13,7 @@ because of a number: the bounds stand beside the measurements, for you to compar
 """
 
 import argparse
+import dataclasses
 import os
 import platform
 import shutil
@@ -22,6 +24,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = "08_self_attention.ipynb"
@@ -236,6 +239,109 @@ def bench_bert() -> None:
         print(f"{name:>22} {cells[0]:>20} {cells[1]:>24}")
 
 
+def first_reached(accuracies: Sequence[tuple[float, float]], accuracy: float) -> float:
+    """The seconds at the first validation that is as good."""
+    return next(seconds for seconds, found in accuracies if found >= accuracy)
+
+
+def bench_fine_tuning(sentences: int | None = None) -> None:
+    """From the bundled BERT to the same validation accuracy, on the course's reviews.
+
+    Both clocks run from before tokenisation, through validations too, one every 560 sentences.
+    """
+    import torch
+    import transformers
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        EvalPrediction,
+        PrinterCallback,
+        Trainer,
+        TrainingArguments,
+    )
+
+    from course_lib import Bert, fine_tuning
+    from course_lib.bert import SentenceClassifier
+    from course_lib.checkpoints import bundled
+    from course_lib.reviews import load_reviews
+
+    transformers.utils.logging.disable_progress_bar()
+    reviews = load_reviews()
+    train, validation = (reviews[split].to_list()[:sentences] for split in ("train", "validation"))
+    tokenizer = AutoTokenizer.from_pretrained(bundled())
+    often = 560  # sentences learnt from between two validations
+
+    def watched(accuracies: list[tuple[float, float]]) -> Callable[[EvalPrediction], dict]:
+        start = time.perf_counter()
+
+        def accuracy(predicted: EvalPrediction) -> dict[str, float]:
+            right = float((predicted.predictions.argmax(-1) == predicted.label_ids).mean())
+            accuracies.append((time.perf_counter() - start, right))
+            return validation_loss(predicted)
+
+        return accuracy
+
+    def defaults(folder: str) -> list[tuple[float, float]]:
+        torch.manual_seed(0)
+        model = AutoModelForSequenceClassification.from_pretrained(bundled(), num_labels=2)
+        accuracies: list[tuple[float, float]] = []
+        metrics = watched(accuracies)
+        rows, held_out = (
+            [tokenizer(row["text"], truncation=True) | {"labels": row["label"]} for row in split]
+            for split in (train, validation)
+        )
+        arguments = TrainingArguments(
+            folder,
+            eval_strategy="steps",
+            eval_steps=often // 8,
+            disable_tqdm=True,
+            report_to="none",
+        )
+        trainer = Trainer(
+            model,
+            arguments,
+            DataCollatorWithPadding(tokenizer),
+            rows,
+            held_out,
+            compute_metrics=metrics,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        return accuracies
+
+    def recipe(folder: str) -> list[tuple[float, float]]:
+        torch.manual_seed(0)
+        model = SentenceClassifier(Bert.from_pretrained(bundled()), classes=2, pooling="mean")
+        accuracies: list[tuple[float, float]] = []
+        tokens: Any = {"padding": True, "truncation": True, "return_tensors": "pt"}
+        chosen = fine_tuning.Recipe()
+        validations = max(1, round(chosen.epochs * len(train) / often))
+        chosen = dataclasses.replace(chosen, validations=validations)
+        with mock.patch.object(fine_tuning, "_validation_loss", watched(accuracies)):
+            fine_tuning.fine_tune(
+                model,
+                partial(tokenizer, **tokens),
+                train,
+                validation,
+                folder=folder,
+                recipe=chosen,
+                progress=False,
+            )
+        return accuracies
+
+    validation_loss = fine_tuning._validation_loss
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        theirs, ours = defaults(one), recipe(other)
+    common = min(max(accuracy for _, accuracy in run) for run in (theirs, ours))
+    base, seconds = first_reached(theirs, common), first_reached(ours, common)
+    print(f"\nFine-tuning the bundled BERT to {100 * common:.1f} % right on the validation reviews")
+    for name, run in [("the Trainer's defaults", theirs), ("the course's recipe", ours)]:
+        best = max(accuracy for _, accuracy in run)
+        print(f"{name:>22}: {len(run)} validations, the best {100 * best:.1f} %")
+    print(f"the recipe's time over the defaults' (<= 0.5): {seconds / base:.2f} (of {base:.0f} s)")
+
+
 # Time from the event of a key to the frame that follows the redrawn cells.
 WATCH_KEYS = """root => {
     window.latencies = [];
@@ -307,6 +413,7 @@ BENCHMARKS = {
     "training": bench_training,
     "decoding": bench_decoding,
     "bert": bench_bert,
+    "fine_tuning": bench_fine_tuning,
     "explorer": bench_explorer,
 }
 
