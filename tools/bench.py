@@ -5,7 +5,7 @@
     python -m tools.bench training       a step of the Transformer, beside torch's nn.Transformer
     python -m tools.bench decoding       a token, beside its bare linear layers and a Marian model
     python -m tools.bench bert           reading with the bundled BERT, beside transformers
-    python -m tools.bench fine_tuning    the course's recipe, beside the Trainer's defaults (minutes)
+    python -m tools.bench fine_tuning    the course's recipe, beside the Trainer's defaults; minutes
     python -m tools.bench explorer       one key to redrawn cells, in a real JupyterLab
 
 The sides of a ratio take turns, so that a busy moment hits both alike.  Nothing here fails
@@ -267,6 +267,7 @@ def bench_fine_tuning(sentences: int | None = None) -> None:
     from course_lib.reviews import load_reviews
 
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
     reviews = load_reviews()
     train, validation = (reviews[split].to_list()[:sentences] for split in ("train", "validation"))
     tokenizer = AutoTokenizer.from_pretrained(bundled())
