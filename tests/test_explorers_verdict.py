@@ -119,6 +119,8 @@ def test_there_may_be_more_classes_and_tensors_with_gradients():
     source = verdict_source(lambda texts: three(texts).requires_grad_(), labels)
     explorer = verdict_explorer(source, "one two three")
     assert explorer.picture["verdict"] == "c, 67 percent"
+    assert explorer.picture["classes"]["chosen"] == 2
+    assert explorer.picture["chosen"] == [0, 0, 0]
     assert explorer.picture["verdicts"] == ["a, 42 percent"] * 3
     np.testing.assert_allclose(explorer.picture["without"], [three(["x y"])[0].tolist()] * 3, 1e-5)
     assert len(Page(explorer.copy_html()).tags) > 30
