@@ -23,7 +23,18 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
 import course_lib.exercises
-from course_lib.exercises import check, engine, grade, guard, hint, lesson_08, report, solution
+from course_lib.exercises import (
+    check,
+    engine,
+    grade,
+    guard,
+    hint,
+    lesson_08,
+    passed,
+    report,
+    solution,
+)
+from course_lib.exercises.engine import find
 
 RIGHT = lesson_08.scaled_dot_product_attention
 
@@ -32,6 +43,7 @@ RIGHT = lesson_08.scaled_dot_product_attention
 def forget(monkeypatch):
     """Each test starts like a fresh kernel."""
     monkeypatch.setattr(engine, "_attempted", set())
+    monkeypatch.setattr(engine, "_passed", set())
     monkeypatch.setattr(engine, "_hints_given", collections.Counter())
 
 
@@ -946,3 +958,18 @@ def test_its_names_are_there_and_others_are_not():
         assert isinstance(getattr(course_lib.exercises, name), types.FunctionType)
     with pytest.raises(AttributeError, match="no attribute 'chekc'"):
         _ = course_lib.exercises.chekc
+
+
+def test_later_cells_wait_for_the_checks_that_they_need(capsys):
+    ids = ["08-causal-mask", "08-split-heads"]
+    assert not passed(*ids)
+    assert "waits for the check of 08-causal-mask and 1 more." in capsys.readouterr().out
+    for id in ids:
+        check(id, find(id).reference)
+    assert passed(*ids)
+    assert capsys.readouterr().out == ""
+    check(ids[1], lambda x, heads: x)  # the last check counts
+    assert not passed(*ids)
+    assert "waits for the check of 08-split-heads. Run" in capsys.readouterr().out
+    with pytest.raises(LookupError, match="08-causal-mask"):
+        passed("08-causal-musk")

@@ -253,8 +253,10 @@ def passed(*exercise_ids: str) -> bool:
     has to come first, so that a notebook runs to its end with exercises still to do."""
     for exercise_id in exercise_ids:
         find(exercise_id)
-    if waiting := [exercise_id for exercise_id in exercise_ids if exercise_id not in _passed]:
-        print(f"This cell waits for {' and '.join(waiting)}: run it again when the check passes.")
+    waiting = [exercise_id for exercise_id in exercise_ids if exercise_id not in _passed]
+    if waiting:
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        print(f"This cell waits for the check of {waiting[0]}{more}. Run it again after that.")
     return not waiting
 
 
