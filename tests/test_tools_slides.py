@@ -10,6 +10,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from html import unescape
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import nbformat
@@ -266,6 +267,15 @@ def test_the_command_writes_decks_and_index_and_fails_where_one_is_out_of_bounds
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert "00_small.md, slide “# One (1 min)”: 00_small.ipynb has no cell 00-lost" in run.stderr
+
+
+def test_without_reveal_it_says_what_to_do(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(slides, "distribution", missing)
+    with pytest.raises(SystemExit, match="Run `make slides`: it installs sphinx-revealjs"):
+        slides.reveal("dist/missing.js")
 
 
 def inside(function):

@@ -264,6 +264,21 @@ def test_a_page_is_printed_for_each_slide(deck, browser):
     assert {tuple(page.mediabox[2:]) for page in pdf.pages} == {(960, 540)}
 
 
+def test_a_printed_page_is_laid_out_as_the_slide(deck, browser):
+    places = """slide => [...slide.querySelectorAll("h1, h2, .content, .stage > figure")].map(
+        (part) => [part.getBoundingClientRect(), slide.getBoundingClientRect()]
+    ).map(([part, slide]) => [part.x - slide.x, part.y - slide.y, part.width, part.height])"""
+    on_screen = [deck.page.locator("section.present").evaluate(places) for _ in deck.slides()]
+    page = browser.new_page()
+    slides.open_for_print(page, deck.file)
+    on_paper = [page.locator("section").nth(i).evaluate(places) for i in range(len(on_screen))]
+    page.close()
+    for slide, screen, paper in zip(deck.deck.slides, on_screen, on_paper, strict=True):
+        assert screen, deck.where(slide)
+        for one, other in zip(screen, paper, strict=True):
+            assert one == pytest.approx(other, abs=1.5), deck.where(slide)
+
+
 # The controls, which all decks share.
 
 
@@ -320,10 +335,13 @@ def test_the_overview_shows_many_slides_and_leads_to_one(one):
 
 
 def test_only_the_slide_on_show_is_in_reach_of_tab(one):
-    one.show(0)
-    for _ in range(12):
-        one.page.keyboard.press("Tab")
-        assert not one.page.evaluate("document.activeElement.matches('.explorer *')")
+    number = next(i for i, slide in enumerate(one.deck.slides) if "explorer" in slide.kinds)
+    reached = "document.activeElement.matches('.explorer *')"
+    for at, expected in [(number - 1, False), (number, True), (number + 1, False)]:
+        one.show(at)
+        one.page.evaluate("document.activeElement.blur()")
+        found = [one.page.keyboard.press("Tab") or one.page.evaluate(reached) for _ in range(8)]
+        assert any(found) == expected
 
 
 @pytest.mark.parametrize("width", [1920, 900])

@@ -11,7 +11,7 @@ import base64
 import html
 import sys
 from functools import cache
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -30,7 +30,10 @@ MINUTES = range(60, 91)
 @cache
 def reveal(name: str) -> bytes:
     """A file of reveal.js, which comes inside the package sphinx-revealjs."""
-    package = distribution("sphinx-revealjs")
+    try:
+        package = distribution("sphinx-revealjs")
+    except PackageNotFoundError:
+        sys.exit("reveal.js is missing here. Run `make slides`: it installs sphinx-revealjs.")
     return Path(str(package.locate_file(f"sphinx_revealjs/_static/revealjs/{name}"))).read_bytes()
 
 
