@@ -78,9 +78,7 @@ class Recipe:
     warmup: float = 0.1  # the share of the steps in which it rises
     group_by_length: bool = True
     freeze_embeddings: bool = True
-    precision: str = (
-        "auto"  # "bfloat16" where the processor or GPU calculates with it, or "float32"
-    )
+    precision: str = "auto"  # or "float32", or "bfloat16"; auto: the latter where it is fast
     dropout: float | None = None  # None: as the model has it
     validations: int = 6  # in a run, evenly spread; after each a checkpoint
     patience: int = 3  # validations in a row without a new best that end the run
@@ -90,17 +88,11 @@ class Recipe:
         for wrong, sentence in [
             (not self.epochs > 0, f"epochs is {self.epochs}: take more than 0."),
             (self.batch_size < 1, f"batch_size is {self.batch_size}: take 1 or more."),
-            (
-                not self.learning_rate > 0,
-                f"learning_rate is {self.learning_rate}: take, say, 1e-4.",
-            ),
+            (not self.learning_rate > 0, f"learning_rate is {self.learning_rate}: try 1e-4."),
             (not 0 <= self.warmup < 1, f"warmup is {self.warmup}: take a share below 1, say 0.1."),
             (self.validations < 1, f"validations is {self.validations}: take 1 or more."),
             (self.patience < 1, f"patience is {self.patience}: take 1 or more."),
-            (
-                self.dropout is not None and not 0 <= self.dropout < 1,
-                f"dropout is {self.dropout}: take a share below 1, or None.",
-            ),
+            (not 0 <= (self.dropout or 0) < 1, f"dropout is {self.dropout}: take a share below 1."),
             (
                 self.precision not in ("auto", "bfloat16", "float32"),
                 f'precision is "auto", "bfloat16" or "float32", not {self.precision!r}.',
@@ -294,10 +286,7 @@ class _Trainer(Trainer):
     ) -> Any:
         logits = model(inputs["input_ids"], inputs["attention_mask"]).float()  # (N, classes)
         if (highest := int(inputs["labels"].max())) >= logits.size(-1):
-            raise ValueError(
-                f"A label is {highest}, but the classifier tells {logits.size(-1)} classes apart, "
-                f"0 to {logits.size(-1) - 1}."
-            )
+            raise ValueError(f"A label is {highest}, but there are only {logits.size(-1)} classes.")
         loss = F.cross_entropy(logits, inputs["labels"])
         if model.training:
             check_finite("loss", loss, self.state.global_step + 1)
@@ -345,14 +334,8 @@ class _Watch(TrainerCallback):
     ) -> None:
         self.run, self.history, self.patience, self.stop = run, history, patience, threading.Event()
         self.earlier, self.began = history.seconds, time.perf_counter()
-        taken = len(history.losses)
-        self.bar = tqdm(
-            desc="fine-tuning",
-            total=history.steps,
-            initial=taken,
-            unit="step",
-            disable=not progress,
-        )
+        place = {"initial": len(history.losses), "total": history.steps}
+        self.bar = tqdm(desc="fine-tuning", **place, unit="step", disable=not progress)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.update()
@@ -371,10 +354,8 @@ class _Watch(TrainerCallback):
             self.history.learning_rates.append(logs["learning_rate"])
         if (loss := logs.get("eval_loss")) is not None:
             if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"The validation after step {state.global_step:,} is {loss}. Try a lower "
-                    "learning_rate or a longer warmup."
-                )
+                where = f"The validation after step {state.global_step:,} is {loss}."
+                raise FloatingPointError(f"{where} Try a lower learning_rate or a longer warmup.")
             self.history.validations[state.global_step] = loss
             self.bar.set_postfix(validation=f"{loss:.3f}", refresh=False)
 
@@ -429,11 +410,10 @@ def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
         report_to="none",
         seed=recipe.seed,
     )
-    if recipe.batch_size % arguments.world_size:
-        raise ValueError(
-            f"A batch of {recipe.batch_size} cannot be shared by {arguments.world_size} processes."
-        )
-    arguments.per_device_train_batch_size = recipe.batch_size // arguments.world_size
+    shares = arguments.world_size * max(1, arguments.n_gpu)  # one process may use several GPUs
+    if recipe.batch_size % shares:
+        raise ValueError(f"A batch of {recipe.batch_size} cannot be shared by {shares} processes.")
+    arguments.per_device_train_batch_size = recipe.batch_size // shares
     return arguments
 
 
