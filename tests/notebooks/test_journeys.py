@@ -5,6 +5,7 @@ Each exercise is done by nobody (the stub as it stands), wrongly in every known 
 
 import ast
 import inspect
+import re
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -38,12 +39,20 @@ def starts_with_import(cell):
     return isinstance(ast.parse(cell.source).body[0], ast.Import | ast.ImportFrom)
 
 
-def answered(cell, exercise, function):
-    """The cell as a student leaves it who wrote that function."""
-    source = inspect.getsource(function)
+def answered(cell, exercise, answer):
+    """The cell as a student leaves it who wrote that function or class."""
+    source = inspect.getsource(answer)
+    head = re.search(rf"(?m)^(def|class) {answer.__name__}\b", source)
     name = exercise.reference.__name__
-    definition = source[source.index("def ") :].replace(f"def {function.__name__}(", f"def {name}(")
+    definition = f"{head[1]} {name}{source[head.end() :]}"
     return v4.new_code_cell(solved.with_definition(cell.source, name, definition))
+
+
+def signatures(definition):
+    """The arguments of a function, or those of each method of a class."""
+    methods = getattr(definition, "body", []) if isinstance(definition, ast.ClassDef) else []
+    parts = [node for node in methods if isinstance(node, ast.FunctionDef)] or [definition]
+    return {part.name: ast.unparse(part.args) for part in parts}
 
 
 @pytest.fixture(scope="module", params=LESSON_PATHS, ids=lambda path: path.stem)
@@ -116,7 +125,7 @@ def test_the_stubs_are_those_of_the_exercises(path):
                 node.name: node for node in ast.parse(cell.source).body if hasattr(node, "name")
             }
             expected = ast.parse(solution(name, reveal=True)).body[0]
-            assert ast.unparse(stubs[reference.__name__].args) == ast.unparse(expected.args)
+            assert signatures(stubs[reference.__name__]) == signatures(expected)
             assert f'check("{name}", {reference.__name__})' in cell.source
 
 
