@@ -6,9 +6,10 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 INSTALL = $(PYTHON) tools/install.py
 BIN := .venv/bin
 LAB_FLAGS ?=
+LESSON ?=
 LOCK_FLAGS ?=
 
-.PHONY: help lab test notebooks slides slides-pdf solutions weights bench lock clean
+.PHONY: help lab teach test notebooks slides slides-pdf solutions weights bench lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -16,6 +17,10 @@ help: ## List the targets.
 lab: ## Install the course if need be, and open JupyterLab on the first lesson.
 	@$(INSTALL)
 	@$(BIN)/python tools/lab.py $(LAB_FLAGS)
+
+teach: ## Open a lesson in JupyterLab for a projector: make teach LESSON=08b.
+	@$(INSTALL)
+	@$(BIN)/python tools/lab.py --teach $(LESSON) $(LAB_FLAGS)
 
 test: ## Check everything: style, types, notebooks, tests.
 	@$(INSTALL) test slides

@@ -1,6 +1,7 @@
 """The server that `make lab` starts: local, guarded by its token, silent towards the network."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -13,8 +14,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import jsonschema
 import nbformat
 import pytest
+from jupyterlab.commands import get_app_dir
 from nbformat.sign import NotebookNotary
 
 from tools import lab
@@ -103,3 +106,37 @@ def test_lessons_are_trusted_and_a_damaged_one_is_named(tmp_path, monkeypatch, c
     assert notary.check_signature(nbformat.read(lesson, as_version=4))
     notary.store.close()
     assert "damaged.ipynb is damaged" in capsys.readouterr().out
+
+
+# On a projector -------------------------------------------------------------------------------
+
+
+def test_teaching_begins_with_the_lesson_that_is_asked_for():
+    assert lab.lesson("").name == "07_transformers_intro.ipynb"
+    assert lab.lesson("08").name == "08_self_attention.ipynb"
+    assert lab.lesson("08b").name == "08b_transformer_from_scratch.ipynb"
+    assert lab.lesson("challenge").name == "challenge_sentiment_finetune.ipynb"
+
+
+def test_a_lesson_that_does_not_exist_gets_the_names_of_those_that_do():
+    with pytest.raises(SystemExit, match="No lesson starts with '9': 07_transformers_intro, 08_"):
+        lab.lesson("9")
+
+
+@pytest.mark.parametrize("name", lab.PROJECTOR)
+def test_the_settings_for_a_projector_are_settings_that_this_jupyterlab_knows(name):
+    schema = Path(get_app_dir()) / "schemas" / "@jupyterlab" / f"{name}.json"
+    known = json.loads(schema.read_text())
+    assert known["additionalProperties"] is False
+    jsonschema.validate(lab.PROJECTOR[name], known)
+
+
+def test_everything_that_is_kept_while_teaching_is_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", "mine")
+    flags = lab.projector(tmp_path)
+    assert os.environ["JUPYTER_CONFIG_DIR"] == str(tmp_path)
+    assert f"--LabApp.user_settings_dir={tmp_path / 'settings'}" in flags
+    assert f"--LabApp.workspaces_dir={tmp_path / 'workspaces'}" in flags
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*-settings")}
+    assert written == {f"settings/@jupyterlab/{name}.jupyterlab-settings" for name in lab.PROJECTOR}
+    assert "max-width" in (tmp_path / "custom" / "custom.css").read_text()
