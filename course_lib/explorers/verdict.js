@@ -18,6 +18,7 @@ class VerdictPanel {
     const parts = [this.reading, this.rest, this.without.table];
     this.left = element("div", { id: newId(), role: "tabpanel" }, ...parts);
     this.told = [this.verdict, this.most, this.reading];
+    root.style.overflowWrap = "break-word";
     root.replaceChildren(
       this.verdict, this.whole.table, this.most, this.tabs, this.left, ...hints, this.buildTable(),
     );
@@ -28,8 +29,7 @@ class VerdictPanel {
     this.lines = element("tbody");
     const head = element("thead", {}, element("tr", {}, ...header));
     const table = element("table", { class: "explorer-strongest", "aria-label": this.legend.tabs }, head, this.lines);
-    const summary = focusable("summary", { tabindex: 0 }, this.legend.table);
-    return element("details", {}, summary, element("div", { class: "explorer-frame" }, table));
+    return element("details", {}, focusable("summary", { tabindex: 0 }, this.legend.table), table);
   }
 
   show(picture, view) {
@@ -43,13 +43,14 @@ class VerdictPanel {
     fit(this.tabs, words.length, (place) => {
       const attributes = { type: "button", role: "tab", id: newId(), "aria-controls": this.left.id };
       const tab = focusable("button", attributes, element("span", { dir: "auto" }), element("small"));
-      // A chosen word is no wider than before, and a long one no wider than the page.
+      // A long word is no wider than the page, and a chosen one no wider than before.
       Object.assign(tab.style, { maxWidth: "100%", overflowWrap: "anywhere", fontWeight: "inherit" });
       return Object.assign(tab, { place });
     });
-    fit(this.lines, words.length, () =>
-      element("tr", {}, element("th", { scope: "row", dir: "auto" }), element("td"), element("td")),
-    );
+    fit(this.lines, words.length, () => {
+      const attributes = { scope: "row", dir: "auto", style: "white-space: normal; overflow-wrap: anywhere" };
+      return element("tr", {}, element("th", attributes), element("td"), element("td"));
+    });
     words.forEach((word, place) => {
       const tab = this.tabs.children[place];
       [tab.style.backgroundColor, tab.style.color] = colours[place];

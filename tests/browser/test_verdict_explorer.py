@@ -52,6 +52,7 @@ verdict_explorer(verdict_source(predict), "All was fine.")
 """
 BOX = "Your sentence"
 SENTENCE = "good but dull and bad"
+SAVED = f"{SENTENCE} <i>{'o' * 73}</i>"  # a word as wide as a small page
 TABS = "[role=tab]"
 WORDS = """root => [...root.querySelectorAll('[role=tab]')].map(tab => {
     const { backgroundColor, color, borderStyle } = tab.style;
@@ -307,15 +308,15 @@ def exported(page, lab, tmp_path_factory):
     """The notebook as a student saves it after choosing a word, as a page."""
     explorer = page.locator(LIVE)
     burst(explorer, "nothing")
-    type_sentence(explorer, f"{SENTENCE} <i>film</i>")
+    type_sentence(explorer, SAVED)
     explorer.locator(TABS).nth(2).click()
-    saved_copy(explorer, "film")
+    saved_copy(explorer, "ooo")
     saved_copy(explorer, '"place": 2')
     return export(save(page, lab, NOTEBOOK), tmp_path_factory.mktemp("exported"))
 
 
 def test_exported_and_offline_the_words_live(exported, browser, source, screenshots):
-    verdict = source(f"{SENTENCE} <i>film</i>")
+    verdict = source(SAVED)
     for width in (1280, 380):
         with offline(browser, exported, width) as page:
             copy = page.locator(COPY)
@@ -329,6 +330,9 @@ def test_exported_and_offline_the_words_live(exported, browser, source, screensh
             assert_shows(copy, verdict, 5)
             assert copy.locator(".explorer-step").get_attribute("aria-live") == "polite"
             assert copy.locator("i").count() == 0
+            copy.locator("summary").click()
+            panel = copy.locator(".explorer-panel")
+            assert panel.evaluate("panel => panel.scrollWidth - panel.clientWidth") == 0
             copy.screenshot(path=screenshots / f"verdict_explorer_copy_{width}.png")
             assert_accessible(page, COPY)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -339,7 +343,7 @@ def test_exported_without_script_the_tables_are_there(exported, browser, source,
         copy = page.locator(COPY)
         assert "Without “dull” it would still be negative, 73 percent." in copy.inner_text()
         whole, words, without = copy.locator("table").all()
-        verdict = source(f"{SENTENCE} <i>film</i>")
+        verdict = source(SAVED)
         assert words.locator("[scope=row]").all_text_contents() == verdict.tokens
         assert "88.1" in whole.inner_text()
         assert "73.1" in without.inner_text()
