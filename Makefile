@@ -34,6 +34,7 @@ test: ## Check everything: style, types, notebooks, tests.
 
 notebooks: ## Run every notebook from top to bottom, and bring it into its committed form.
 	@$(INSTALL) test slides
+	$(BIN)/python tools/solved.py --to notebooks/solutions notebooks/challenge_*.ipynb
 	$(BIN)/python tools/notebooks.py execute
 	$(BIN)/python tools/notebooks.py normalise
 
