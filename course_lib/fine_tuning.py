@@ -45,6 +45,7 @@ from transformers import (
 )
 
 from course_lib.checkpoints import CheckpointError
+from course_lib.runs import History, check_finite, stop_between_steps
 from course_lib.saving import (
     MARK,
     check_sealed,
@@ -56,7 +57,6 @@ from course_lib.saving import (
     sha256,
     step_of,
 )
-from course_lib.training import History, check_finite, stop_between_steps
 
 Encode = Callable[[list[str]], Mapping[str, Tensor]]
 Predict = Callable[[list[str]], np.ndarray]
@@ -203,6 +203,7 @@ def fine_tune(
     if best := history.best_step:
         file = folder / f"checkpoint-{best}" / "model.safetensors"
         model.load_state_dict(safetensors.torch.load_file(file))
+    model.zero_grad()  # gives back the gradients' memory
     model.eval()
     history.ending = ""
     if len(history.losses) < steps:
@@ -214,26 +215,42 @@ def fine_tune(
     return history
 
 
-def predictor(model: nn.Module, encode: Encode, batch_size: int = 64) -> Predict:
+def in_batches(
+    function: Callable[[Tensor, Tensor], Tensor],
+    encode: Encode,
+    texts: Sequence[str],
+    batch_size: int = 32,
+) -> np.ndarray:
+    """What a function of token ids and their mask, (n, L) each, gives for N texts: (N, ...).
+
+    Sentences of like length share a batch.
+    """
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    found: dict[int, np.ndarray] = {}
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            numbers = order[start : start + batch_size]
+            results = function(*_padded(encode([texts[number] for number in numbers])))
+            found |= zip(numbers, results.cpu().numpy(), strict=True)
+    return np.array([found[number] for number in range(len(texts))])
+
+
+def predictor(model: nn.Module, encode: Encode) -> Predict:
     """The classifier as a function from texts to probabilities: N texts -> (N, classes).
 
-    It calculates in float32 and without dropout; sentences of like length share a batch.
+    It calculates in float32 and without dropout.
     """
+    device = next(model.parameters()).device
+
+    def probabilities(ids: Tensor, mask: Tensor) -> Tensor:
+        return model(ids.to(device), mask.to(device)).softmax(-1)
 
     def predict(texts: list[str]) -> np.ndarray:
-        texts, device = list(texts), next(model.parameters()).device
-        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
         was_training = model.training
         model.eval()
-        found: dict[int, Tensor] = {}
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                numbers = order[start : start + batch_size]
-                batch = encode([texts[number] for number in numbers])
-                ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-                found |= zip(numbers, model(ids, mask).softmax(-1).cpu(), strict=True)
+        found = in_batches(probabilities, encode, list(texts))
         model.train(was_training)
-        return np.array([found[number].numpy() for number in range(len(texts))])
+        return found
 
     return predict
 
@@ -396,7 +413,7 @@ def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
         ddp_backend="gloo" if on_cpu and "WORLD_SIZE" in os.environ else None,
         average_tokens_across_devices=False,
         train_sampling_strategy="sequential",  # `Recipe.order` has made the order
-        per_device_eval_batch_size=64,
+        per_device_eval_batch_size=32,
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
@@ -424,15 +441,19 @@ def _checked(row: Mapping[str, Any]) -> tuple[str, int]:
     raise ValueError(f"A row needs a text and a label, a number from 0 on; not {row}.")
 
 
-def _batch(encode: Encode, rows: Rows) -> dict[str, Tensor]:
-    batch = encode([row["text"] for row in rows])
-    # bfloat16 keeps memory for every shape it has met: a few more padded tokens save 200 MB.
+def _padded(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Token ids and their mask, (n, L), with L a multiple of 4.
+
+    For every shape that they meet torch's kernels keep some memory: fewer shapes save 200 MB.
+    """
     more = (0, -batch["input_ids"].size(1) % 4)
-    return {
-        "input_ids": F.pad(batch["input_ids"], more),
-        "attention_mask": F.pad(batch["attention_mask"], more),
-        "labels": torch.tensor([row["label"] for row in rows]),
-    }
+    return F.pad(batch["input_ids"], more), F.pad(batch["attention_mask"], more)
+
+
+def _batch(encode: Encode, rows: Rows) -> dict[str, Tensor]:
+    ids, mask = _padded(encode([row["text"] for row in rows]))
+    labels = torch.tensor([row["label"] for row in rows])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 @contextmanager
