@@ -176,9 +176,12 @@ def where(deck, slide):
 
 
 def sentences_of(notebook):
+    solved = notebook.parent / "solutions" / notebook.name
     return {
         cell.id: output.data["text/plain"]
-        for cell in nbformat.read(notebook, as_version=4).cells
+        for path in (notebook, solved)
+        if path.exists()
+        for cell in nbformat.read(path, as_version=4).cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     }

@@ -61,6 +61,11 @@ def read(path: Path) -> Deck:
     if not notebook.exists():
         raise SlideError(f"{path.name}: a deck is named after its notebook; {notebook} is missing.")
     cells = {cell.id: cell for cell in nbformat.read(notebook, as_version=4).cells}
+    solved = notebook.parent / "solutions" / notebook.name
+    if solved.exists():  # results, but never the code, come from the solved copy
+        for cell in nbformat.read(solved, as_version=4).cells:
+            if cell.cell_type == "code":
+                cells[cell.id].outputs = cell.outputs
     preamble, *parts = re.split(r"(?m)^(?=##? )", path.read_text(encoding="utf-8"))
     levels = [part.index(" ") for part in parts]
     if preamble or levels != [1] + [2] * (len(parts) - 1):
