@@ -50,6 +50,7 @@ from course_lib.saving import (
     MARK,
     check_sealed,
     checkpoints_in,
+    finish,
     latest_checkpoint,
     remove,
     seal,
@@ -61,6 +62,7 @@ from course_lib.saving import (
 Encode = Callable[[list[str]], Mapping[str, Tensor]]
 Predict = Callable[[list[str]], np.ndarray]
 Rows = Sequence[Mapping[str, Any]]
+DRAFT = "unfinished"  # in a run's folder: where the Trainer writes a checkpoint before it is whole
 RUN = "run.json"  # beside the Trainer's own files in a checkpoint: settings, and what happened
 
 
@@ -331,15 +333,17 @@ def _train(trainer: Trainer, folder: Path, start: Path | None) -> None:
             "pass resume=False."
         ) from error
     except Exception as error:
-        newest = next(reversed(checkpoints_in(folder)), None)
-        if newest is None or (newest / MARK).exists():
+        drafts = list((folder / DRAFT).glob("*"))
+        if not drafts:
             raise
-        shutil.rmtree(newest, ignore_errors=True)
         raise OSError(
-            f"The checkpoint {newest} could not be written: {error}. Those before it are intact. "
-            "Free some disk space, then go on with resume=True."
+            f"The checkpoint {folder / drafts[0].name} could not be written: {error}. Those before "
+            "it are intact. Free some disk space, then go on with resume=True."
         ) from error
-    finally:  # without bfloat16, and without other processes
+    finally:
+        if trainer.is_world_process_zero():
+            shutil.rmtree(folder / DRAFT, ignore_errors=True)
+        # Without bfloat16, and without other processes:
         trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
 
 
@@ -386,11 +390,12 @@ class _Watch(TrainerCallback):
             torch.distributed.barrier()
         self.history.seconds = self.earlier + time.perf_counter() - self.began
         if state.is_world_process_zero:
-            folder, results = Path(args.output_dir), self.history.validations
-            checkpoint = folder / f"checkpoint-{state.global_step}"
+            draft = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            folder, results = draft.parents[1], self.history.validations
             content = {"run": self.run, "history": asdict(self.history)}
-            (checkpoint / RUN).write_text(json.dumps(content), encoding="utf-8")
-            seal(checkpoint)
+            (draft / RUN).write_text(json.dumps(content), encoding="utf-8")
+            checkpoint = folder / draft.name
+            finish(draft, checkpoint)
             # Either of these two can be gone on from: the best so far is one of them.
             earlier = [path for path in checkpoints_in(folder) if path != checkpoint]
             kept = min(earlier, key=lambda p: results.get(step_of(p), math.inf), default=None)
@@ -403,7 +408,7 @@ def _arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
     every = math.ceil(steps / recipe.validations)
     on_cpu = torch.accelerator.current_accelerator(check_available=True) is None
     arguments = TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(folder / DRAFT),
         max_steps=steps,
         learning_rate=recipe.learning_rate,
         warmup_steps=round(recipe.warmup * steps),
@@ -480,6 +485,7 @@ def _start(folder: Path, resume: bool, run: Mapping[str, Any], history: History)
     """Make the folder ready; return the checkpoint to go on from, if there is one, and fill in
     the history up to there."""
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / DRAFT, ignore_errors=True)
     if not resume:
         if earlier := checkpoints_in(folder):
             print(f"An earlier run's checkpoints are now in {set_aside(folder, earlier)}.")

@@ -154,6 +154,13 @@ def seal(path: Path) -> None:
     _sync(path)
 
 
+def finish(draft: Path, target: Path) -> None:
+    """Seal a checkpoint, and give it its place and name."""
+    seal(draft)
+    draft.rename(target)
+    _sync(target.parent)
+
+
 def check_sealed(path: Path) -> list[str]:
     """The names of the files, none of which differs from what was written, or CheckpointError."""
     try:
