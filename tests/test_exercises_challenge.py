@@ -138,6 +138,7 @@ def test_the_real_encoder_in_place_of_the_tiny_one_is_known():
 @pytest.mark.parametrize("name", ["bert-base-uncased", "checkpoint", "nobody/has-this"])
 def test_nothing_is_fetched_from_the_hub_during_a_check(name, monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
     asked = []
     monkeypatch.setattr("httpx.Client.send", lambda *request, **_: asked.append(request))
 
@@ -174,6 +175,19 @@ def test_loading_is_quiet_and_leaves_the_settings_of_transformers(capfd):
         logging.set_verbosity(before[1])
         (logging.enable_progress_bar if before[2] else logging.disable_progress_bar)()
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_folder_of_a_check_is_gone_afterwards():
+    seen = []
+
+    def remembering(checkpoint):
+        seen.append(Path(checkpoint))
+        assert sorted(file.suffix for file in seen[-1].iterdir()).count(".safetensors") == 1
+        return challenge.load_model(checkpoint)
+
+    passes("challenge-1-model", remembering)
+    assert len(seen) == 4
+    assert not any(folder.exists() for folder in seen)
 
 
 def test_the_solution_loads_the_courses_checkpoint():

@@ -121,26 +121,15 @@ class Checkpoint:
     width: int
     lower_case: bool
 
-    def folder(self) -> Path:
-        return _saved(self)
+    def save(self, folder: Path) -> None:
+        encoder = _encoder(self.width)
+        encoder.config.save_pretrained(folder)
+        save_file(encoder.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+        _tokenizer(self.lower_case).save_pretrained(folder)
 
     def __repr__(self) -> str:
         case = "lower case" if self.lower_case else "capitals too"
         return f"a folder with a BERT of 2 layers, hidden_size={self.width}, vocabulary: {case}"
-
-
-_folders: list[TemporaryDirectory[str]] = []  # they go when the process ends
-
-
-@cache
-def _saved(checkpoint: Checkpoint) -> Path:
-    _folders.append(TemporaryDirectory(prefix="tiny-bert-", ignore_cleanup_errors=True))
-    folder = _folders[-1].name
-    encoder = _encoder(checkpoint.width)
-    encoder.config.save_pretrained(folder)
-    save_file(encoder.state_dict(), Path(folder, "model.safetensors"), metadata={"format": "pt"})
-    _tokenizer(checkpoint.lower_case).save_pretrained(folder)
-    return Path(folder)
 
 
 @contextmanager
@@ -173,19 +162,24 @@ def load_model(checkpoint):
 
 
 def _loaded(attempt: Answer, probe: Probe) -> dict[str, Finding]:
-    """What was loaded from the folder of a checkpoint."""
+    """What was loaded from the folder of a checkpoint, which is there as long as this takes."""
     checkpoint = probe["checkpoint"]
-    folder = checkpoint.folder()
-    try:
-        with _quietly_and_offline():
-            result = attempt(folder if checkpoint.lower_case else str(folder))
-    except OSError as error:
-        if type(error) is not OSError:
-            raise
-        raise Verdict(
-            "Your function asks the hub for a checkpoint. Load what `checkpoint` names, which is "
-            "a folder here: the variable itself, without quotation marks and no other name."
-        ) from error
+    with TemporaryDirectory(prefix="tiny-bert-", ignore_cleanup_errors=True) as name:
+        checkpoint.save(folder := Path(name))
+        try:
+            with _quietly_and_offline():
+                result = attempt(folder if checkpoint.lower_case else name)
+        except OSError as error:
+            if type(error) is not OSError:
+                raise
+            raise Verdict(
+                "Your function asks the hub for a checkpoint. Load what `checkpoint` names, which "
+                "is a folder here: the variable itself, without quotation marks and no other name."
+            ) from error
+        return _inspected(result, checkpoint)
+
+
+def _inspected(result: Any, checkpoint: Checkpoint) -> dict[str, Finding]:
     if result is None:
         raise Verdict("Your function returned None. Did you forget `return`?")
     if not isinstance(result, tuple | list) or len(result) != 2:
