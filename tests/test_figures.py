@@ -295,3 +295,10 @@ def test_wide_heatmaps_stay_within_a_page():
     names = [f"w{i}" for i in range(15)]
     wide = heatmap(torch.rand(2, 15, 15), names, titles=["One", "Two"])
     assert wide.figure.get_size_inches()[0] <= 10
+
+
+def test_what_a_model_trained_here_says_is_marked():
+    figure = figures.curves([1, 2], {"loss": {"training": [2.0, 1.0]}}, "steps")
+    marked = figures.trained_here(figure)
+    assert marked.sentence == f"≈≈ {figure.sentence}"
+    assert marked.png() == figure.png()
