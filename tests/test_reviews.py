@@ -530,7 +530,7 @@ def sst2(folder, names=("idx", "sentence", "label"), splits=SPLITS, label=None):
     for split, count in zip(SPLITS, (40, 8, 6), strict=True):
         if split in splits:
             rows = [
-                (n, f"{split} film {n}", -1 if split == "test" else int(n % 4 == 0))
+                (n, f"{split} film {n}", -1 if split == "test" else int(n < count / 4))
                 for n in range(count)
             ]
             table = {
@@ -581,7 +581,10 @@ def test_a_public_data_set_comes_in_the_form_of_the_course_s(hub, tmp_path):
         for rows in data.values():
             assert sum(row["label"] for row in rows) == len(rows) // 4
             assert all(set(row) == {"text", "label"} for row in rows)
-            assert all(row["label"] == (int(row["text"].split()[-1]) % 4 == 0) for row in rows)
+            assert all(
+                row["label"] == (int(row["text"].split()[-1]) < (2 if "val" in row["text"] else 10))
+                for row in rows
+            )
         assert sorted(row["text"] for row in data["train"] + data["validation"]) == sorted(
             f"train film {n}" for n in range(40)
         )
