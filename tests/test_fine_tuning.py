@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from course_lib.bert import Bert, SentenceClassifier
 from course_lib.checkpoints import PUBLISHED, CheckpointError, bundled
 from course_lib.fine_tuning import Recipe, fine_tune, load_classifier, predictor, save_classifier
 from course_lib.reviews import FOLDER, LABELS
+from course_lib.runs import History
 from tests.loopback_hub import LoopbackHub
 from tests.nursery import Nursery, fork
 from tests.test_reviews import sst2
@@ -904,7 +905,7 @@ def one_of_two(rank, meeting, folder, result, pressed=0, killed=0, **options):
     except Exception as error:
         Path(f"{result}{rank}").write_text(f"{type(error).__name__}: {error}")
         return
-    Path(f"{result}{rank}").write_bytes(pickle.dumps((weights, history)))
+    torch.save((weights, asdict(history)), f"{result}{rank}")
 
 
 def in_two_processes(folder, result, logs, **options):
@@ -922,8 +923,15 @@ def two(children, tmp_path, name, **options):
     printed = [Path(f"{logs}{rank}").read_text() for rank in (0, 1)]
     if options.get("killed"):
         return [], printed
-    results = [Path(f"{result}{rank}").read_bytes() for rank in (0, 1)]
-    return [pickle.loads(r) if r.startswith(b"\x80") else r.decode() for r in results], printed
+    return [result_of(Path(f"{result}{rank}")) for rank in (0, 1)], printed
+
+
+def result_of(path):
+    """Weights and history, or the sentence of an error."""
+    if not path.read_bytes().startswith(b"PK"):
+        return path.read_text()
+    weights, history = torch.load(path, weights_only=True)
+    return weights, History(**history)
 
 
 def test_two_processes_do_what_one_does(children, tmp_path, capfd):

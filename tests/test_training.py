@@ -1,12 +1,10 @@
 """training: the loop does what it says, and no kill, full disk or damage changes the result."""
 
-import json
 import math
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -32,6 +30,7 @@ from course_lib.training import (
     save_checkpoint,
     train,
 )
+from tests.nursery import Nursery
 
 WORDS, WIDE, BATCHES = 12, 8, 7  # BATCHES in an epoch: saving falls into the middle of one
 
@@ -639,79 +638,18 @@ def test_checkpoints_sort_by_number_beyond_a_million(tmp_path):
 # Killed, and out of space: in real processes --------------------------------------------------
 
 
-class Nursery:
-    """A process that has loaded torch and forks a child for each task: milliseconds, not seconds.
-
-    A child's number stays its own until `ended` asks for it, so that no other process is killed.
-    """
-
-    def __init__(self, folder):
-        self.log = folder / "log.txt"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "import test_training; test_training.nursery()"],
-            cwd=Path(__file__).parent,
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": "1",
-                "PYTHONPATH": str(Path(__file__).parents[1]),
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def start(self, task, **arguments):
-        """The number of a new process that runs `task(**arguments)` of this module."""
-        return self.ask(json.dumps([task.__name__, str(self.log), arguments], default=str))
-
-    def ended(self):
-        """How the last child ended: 0, or minus the signal that ended it."""
-        return self.ask("")
-
-    def run(self, task, **arguments):
-        self.start(task, **arguments)
-        code = self.ended()
-        assert code in (0, -signal.SIGKILL), self.log.read_text()
-        return code
-
-
-def nursery():
+def warm_up():
     torch.set_num_threads(1)
     saved_run(None)  # loads what torch loads at its first step
-    while line := sys.stdin.readline():
-        task, log, arguments = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                with open(log, "w") as stream:
-                    os.dup2(stream.fileno(), 1)
-                    os.dup2(stream.fileno(), 2)
-                    globals()[task](**arguments)
-                    code = 0
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        print(child, flush=True)
-        sys.stdin.readline()
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 @pytest.fixture(scope="module")
 def children(tmp_path_factory):
     if not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
-    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
+    nursery = Nursery("tests.test_training", tmp_path_factory.mktemp("nursery"))
     yield nursery
-    nursery.process.stdin.close()
-    assert nursery.process.wait(60) == 0
+    nursery.close()
 
 
 def saves_its_weights(folder, file, **options):
