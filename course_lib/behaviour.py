@@ -271,7 +271,7 @@ def places() -> Changed:
         "The author grew up in {}, and her novel is hard to put down.",
         "The film is set in {} and never comes to life.",
         "I bought the camera in {}, and it broke within a week.",
-        "The restaurant has a second branch in {}.",
+        "The restaurant moved here from {}, and its food is superb.",
     ]
     pairs = [
         ("London", "Lagos"),
@@ -291,8 +291,8 @@ NAME_FRAMES = [
     "{} sold me the phone, and it has worked well ever since.",
     "{} plays the lead, and the film drags from start to finish.",
     "The hotel is run by {}, and our room had not been cleaned.",
-    "We were shown to our table by {}.",
-    "{} wrote the book in less than a year.",
+    "{} was our waiter, and we had a lovely evening.",
+    "{} wrote the book, and I gave up after two chapters.",
 ]
 
 
