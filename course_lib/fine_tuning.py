@@ -14,6 +14,7 @@ gives logits (N, classes); `encode` is a function from texts to those two.
 """
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -202,6 +203,8 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         with _prepared(model, recipe), watch.bar, stop_between_steps() as watch.stop:
             _train(trainer, folder, start)
+        del trainer
+        gc.collect()  # of the optimizer's state, which is twice as large as the weights
     if best := history.best_step:
         file = folder / f"checkpoint-{best}" / "model.safetensors"
         model.load_state_dict(safetensors.torch.load_file(file))
@@ -266,8 +269,8 @@ def save_classifier(folder: str | Path, model: nn.Module, tokenizer: Any, card: 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).unlink(missing_ok=True)
-    weights = {name: w.cpu().contiguous().clone() for name, w in model.state_dict().items()}
-    (folder / "model.safetensors").write_bytes(safetensors.torch.save(weights))
+    weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "model.safetensors")
     tokenizer.save_pretrained(folder)
     for module in model.modules():
         config: Any = getattr(module, "config", None)
