@@ -139,8 +139,14 @@ def test_the_real_encoder_in_place_of_the_tiny_one_is_known():
 def test_nothing_is_fetched_from_the_hub_during_a_check(name, monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+
     asked = []
-    monkeypatch.setattr("httpx.Client.send", lambda *request, **_: asked.append(request))
+
+    def no_network(*address, **_):
+        asked.append(address)
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.getaddrinfo", no_network)
 
     def by_name(checkpoint):
         return AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
@@ -365,6 +371,20 @@ def test_whether_a_mistake_in_dividing_is_known_is_no_matter_of_luck():
 )  # fmt: skip
 def test_a_mistake_in_dividing_is_known_whatever_its_style(attempt, old, new, slug):
     fails("challenge-2-data", changed(attempt, old, new), slug)
+
+
+def test_one_large_group_is_known_wherever_it_lands():
+    exercise, wrong = challenge.splitting, challenge.rows_without_a_pair_are_one_group
+    for probe, expected in zip(exercise.probes, exercise.known(wrong), strict=True):
+        for seed in range(100, 140):
+            assert exercise.see(wrong, probe | {"seed": seed}) == expected
+
+
+def test_rows_cut_in_order_are_known_wherever_they_are_cut():
+    def cut(rows, seed):
+        return {"test": rows[:90], "validation": rows[90:180], "train": rows[180:]}
+
+    fails("challenge-2-data", cut, "rows-cut-in-order")
 
 
 def test_rows_changed_in_place_are_told():
@@ -851,6 +871,15 @@ def test_a_mistake_in_training_is_known_whatever_its_style(attempt, old, new, sl
     fails("challenge-5-train", changed(attempt, old, new), slug)
 
 
+def test_a_mode_that_is_set_too_late_is_known():
+    def late(model, batch, optimizer):
+        loss = challenge.eval_mode(model, batch, optimizer)
+        model.train()
+        return loss
+
+    fails("challenge-5-train", late, "eval-mode")
+
+
 def test_a_step_that_uses_the_gradients_of_the_batch_before_is_known():
     def late(model, batch, optimizer):
         model.train()
@@ -989,6 +1018,18 @@ def test_recorded_gradients_earn_a_remark_and_nothing_worse():
 )  # fmt: skip
 def test_a_mistake_in_evaluating_is_known_whatever_its_style(attempt, old, new, slug):
     fails("challenge-6-evaluate", changed(attempt, old, new), slug)
+
+
+def test_the_wrong_mode_can_be_seen_in_the_numbers():
+    exercise = challenge.evaluating
+    right, wrong = (
+        exercise.known(f) for f in (challenge.evaluate, challenge.training_mode_left_on)
+    )
+    assert any(a["accuracy"] != b["accuracy"] for a, b in zip(right, wrong, strict=True))
+    right, wrong = (
+        challenge.training.known(f) for f in (challenge.train_step, challenge.eval_mode)
+    )
+    assert not any(torch.equal(a["loss"], b["loss"]) for a, b in zip(right, wrong, strict=True))
 
 
 @pytest.mark.parametrize(
