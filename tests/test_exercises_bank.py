@@ -1,15 +1,22 @@
 """The banks of wrong answers: each is caught, told apart from every other, and told in words."""
 
+import ast
 import inspect
 import itertools
 import math
+import random
+import re
 from importlib import import_module
 
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import accuracy_score, f1_score
+from torch import nn
+from transformers import AutoModel, AutoTokenizer
 
-from course_lib.exercises import LESSONS, check, engine, grade, hint, solution
+from course_lib.checkpoints import locate
+from course_lib.exercises import LESSONS, check, engine, grade, guard, hint, solution
 from course_lib.exercises.observation import Failure, distance
 
 MODULES = [import_module(f"course_lib.exercises.{name}") for name in LESSONS]
@@ -30,13 +37,60 @@ FEWEST = {
     "08c-mlm-mask": 18,
     "08c-mean-pooling": 14,
     "08c-cosine": 14,
+    "challenge-1-model": 12,
+    "challenge-2-data": 15,
+    "challenge-3-tokenize": 15,
+    "challenge-4-head": 18,
+    "challenge-5-train": 15,
+    "challenge-6-evaluate": 15,
 }
 HALF = 4 * torch.finfo(torch.bfloat16).eps  # the coarsest tolerance an attempt can get
 LESSON_IMPORTS = {"math": math, "torch": torch, "F": F}  # what a lesson may be counted on to have
+CHALLENGE_IMPORTS = {
+    "random": random,
+    "torch": torch,
+    "nn": nn,
+    "F": F,
+    "accuracy_score": accuracy_score,
+    "f1_score": f1_score,
+    "AutoModel": AutoModel,
+    "AutoTokenizer": AutoTokenizer,
+    "locate": locate,
+}
 
 
 def named(pairs):
     return [pytest.param(*pair, id=f"{pair[0].id}-{pair[1].slug}") for pair in pairs]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """How long a function may take is tested with the engine; here the machine may be busy."""
+    monkeypatch.setattr(guard, "PROBE_SECONDS", 60.0)
+    monkeypatch.setattr(guard, "TOTAL_SECONDS", 300.0)
+
+
+def executed(exercise, source):
+    """What a cell with this source defines, with the imports of its notebook and no others."""
+    is_challenge = exercise.id.startswith("challenge-")
+    namespace = dict(CHALLENGE_IMPORTS if is_challenge else LESSON_IMPORTS)
+    exec(source, namespace)
+    return namespace
+
+
+def definition(answer):
+    """The source of a function or class without its decorator."""
+    source = inspect.getsource(answer)
+    return source[re.search("^(def|class) ", source, re.MULTILINE).start() :]
+
+
+def with_body(source, body):
+    """A function, or each method of a class, with another body."""
+    (written,) = ast.parse(source).body
+    methods = written.body if isinstance(written, ast.ClassDef) else [written]
+    for method in methods:
+        method.body = ast.parse(body).body
+    return ast.unparse(written)
 
 
 @pytest.fixture(params=EXERCISES, ids=lambda exercise: exercise.id)
@@ -48,7 +102,7 @@ def test_names_are_used_once():
     ids = [exercise.id for exercise in EXERCISES]
     assert len(ids) == len(set(ids))
     for module in MODULES:
-        lesson = module.__name__.rsplit("_", 1)[1]
+        lesson = module.__name__.rsplit(".", 1)[1].removeprefix("lesson_")
         assert all(exercise.id.startswith(f"{lesson}-") for exercise in module.EXERCISES)
 
 
@@ -159,10 +213,8 @@ def test_a_remark_passes_and_says_what_differs(exercise, remark):
 
 def test_a_stub_is_not_attempted(exercise):
     source = solution(exercise.id, reveal=True)
-    signature = source[: source.index("\n")]
     for body in ("...", "pass", "raise NotImplementedError", "return ..."):
-        namespace = {}
-        exec(f"{signature}\n    {body}", namespace)
+        namespace = executed(exercise, with_body(source, body))
         report = grade(exercise.id, namespace[exercise.reference.__name__])
         assert (report.status, report.misconception) == ("not attempted", None)
         assert f'hint("{exercise.id}")' in report.message
@@ -198,23 +250,18 @@ def test_there_are_three_hints_and_they_lead_to_the_solution(exercise, monkeypat
     assert f'solution("{exercise.id}")' in hint(exercise.id)
     assert solution(exercise.id).startswith("Try it first.")
     check(exercise.id, exercise.misconceptions[0].wrong)
-    assert solution(exercise.id).startswith(f"def {exercise.reference.__name__}(")
+    kind = "class" if inspect.isclass(exercise.reference) else "def"
+    assert solution(exercise.id).startswith(f"{kind} {exercise.reference.__name__}(")
 
 
 def test_a_solution_stands_on_the_lessons_imports_and_passes(exercise):
-    source = solution(exercise.id, reveal=True)
-    namespace = dict(LESSON_IMPORTS)
-    exec(source, namespace)
-    function = namespace[exercise.reference.__name__]
-    report = grade(exercise.id, function)
+    namespace = executed(exercise, solution(exercise.id, reveal=True))
+    report = grade(exercise.id, namespace[exercise.reference.__name__])
     assert (report.status, report.misconception) == ("passed", None)
 
 
 @pytest.mark.parametrize(("exercise", "misconception"), named(WRONG + REMARKS))
 def test_wrong_answers_stand_on_the_lessons_imports_too(exercise, misconception):
-    source = inspect.getsource(misconception.wrong)
-    source = source[source.index("def ") :]
-    namespace = dict(LESSON_IMPORTS)
-    exec(source, namespace)
+    namespace = executed(exercise, definition(misconception.wrong))
     report = grade(exercise.id, namespace[misconception.wrong.__name__])
     assert report.misconception == misconception.slug

@@ -831,6 +831,16 @@ def test_an_unknown_exercise_is_answered_with_a_name(name, meant):
         assert answer.startswith(f"No exercise is called {name!r}. Did you mean {meant}")
 
 
+def test_a_lesson_waits_for_no_other_lessons_libraries():
+    program = (
+        "import sys\n"
+        "from course_lib.exercises import hint\n"
+        "hint('08-attention')\n"
+        "assert not {'transformers', 'sklearn'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
 def test_arguments_in_the_wrong_order_are_answered():
     outcome = grade(RIGHT, "08-attention")
     assert outcome.status == "error"

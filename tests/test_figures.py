@@ -20,6 +20,7 @@ from course_lib.figures import (
     reliability_diagram,
     scatter,
     strongest_link,
+    trained_here,
 )
 
 WORDS = ["the", "cat", "sat"]
@@ -298,7 +299,7 @@ def test_wide_heatmaps_stay_within_a_page():
 
 
 def test_what_a_model_trained_here_says_is_marked():
-    figure = figures.curves([1, 2], {"loss": {"training": [2.0, 1.0]}}, "steps")
-    marked = figures.trained_here(figure)
+    figure = curves([1, 2], {"loss": {"training": [2.0, 1.0]}}, "steps")
+    marked = trained_here(figure)
     assert marked.sentence == f"≈≈ {figure.sentence}"
     assert marked.png() == figure.png()
