@@ -55,3 +55,10 @@ def pytest_terminal_summary(terminalreporter):
         for test in untested:
             terminalreporter.line(test)
         terminalreporter.line("Install Chromium or Chrome, and run the command again.")
+
+
+def pytest_collection_modifyitems(items):
+    """nbval gives a kernel 5 seconds to pass on what it printed; a machine at work needs more."""
+    for item in items:
+        if hasattr(item, "output_timeout"):
+            item.output_timeout = 60
