@@ -46,6 +46,7 @@ from transformers import (
 )
 
 from course_lib.checkpoints import CheckpointError
+from course_lib.evaluation import Predict, scores
 from course_lib.runs import History, check_finite, stop_between_steps
 from course_lib.saving import (
     MARK,
@@ -61,7 +62,6 @@ from course_lib.saving import (
 )
 
 Encode = Callable[[list[str]], Mapping[str, Tensor]]
-Predict = Callable[[list[str]], np.ndarray]
 Rows = Sequence[Mapping[str, Any]]
 DRAFT = "unfinished"  # in a run's folder: where the Trainer writes a checkpoint before it is whole
 RUN = "run.json"  # beside the Trainer's own files in a checkpoint: settings, and what happened
@@ -549,7 +549,6 @@ def _command(options: argparse.Namespace, first: bool) -> None:
     from course_lib import reviews
     from course_lib.bert import Bert, SentenceClassifier
     from course_lib.checkpoints import locate
-    from course_lib.evaluation import scores
 
     recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
     if options.data == "reviews":

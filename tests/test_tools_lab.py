@@ -4,11 +4,7 @@ import contextlib
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +16,7 @@ import pytest
 from jupyterlab.commands import get_app_dir
 from nbformat.sign import NotebookNotary
 
+from tests.lab_server import lab_server
 from tools import lab
 
 
@@ -28,27 +25,9 @@ def server(tmp_path_factory):
     """Address and token of a running `tools/lab.py`, with its own folder for Jupyter's files."""
     folder = tmp_path_factory.mktemp("jupyter")
     places = ["JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"]
-    process = subprocess.Popen(
-        [sys.executable, str(Path(lab.__file__)), "--no-browser", "--port=18888"],
-        env={**os.environ, **dict.fromkeys(places, str(folder))},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = threading.Timer(90, process.kill)
-    deadline.start()
-    output = ""
-    for line in process.stderr:
-        output += line
-        if "token=" in line:
-            break
-    deadline.cancel()
-    address = re.search(r"http://\S+", output)
-    assert address, output
-    wait_until_it_listens(int(re.search(r":(\d+)/", address[0])[1]))
-    yield address[0]
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
-    process.stderr.close()
+    with lab_server("--port=18888", **dict.fromkeys(places, str(folder))) as address:
+        wait_until_it_listens(int(re.search(r":(\d+)/", address)[1]))
+        yield address
 
 
 def wait_until_it_listens(port: int) -> None:

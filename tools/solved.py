@@ -6,8 +6,8 @@ Without paths: every lesson in notebooks/; `--to notebooks/solutions` writes the
 copy, which is then executed and committed.  An exercise is a code cell tagged `exercise:<id>`, as
 in `exercise:08-attention`, that defines the function the student is to write.  Its definition is
 replaced by the exercise's own solution; everything else in the cell stays.  Links to files beside
-the lesson lead there from the new folder.  The outputs of
-changed cells are removed: run the solved lesson to get them.
+the lesson lead there from the new folder.  The outputs of changed cells are removed: run the solved
+lesson to get them.
 """
 
 import argparse

@@ -246,7 +246,10 @@ def check(exercise_id: str, attempt: Answer) -> Report:
     report = grade(exercise_id, attempt)
     if callable(attempt) and report.status != "not attempted":
         _attempted.add(exercise_id)
-    (_passed.add if report.status == "passed" else _passed.discard)(exercise_id)
+    if report.status == "passed":
+        _passed.add(exercise_id)
+    else:
+        _passed.discard(exercise_id)
     return report
 
 

@@ -1,17 +1,14 @@
 """`make teach` at the resolution of a projector: what is shown can be read, and is all there."""
 
 import json
-import os
 import re
 import statistics
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
 from explorer_driver import LIVE, type_sentence
 
+from tests.lab_server import lab_server
 from tools import lab
 from tools.lab_session import choose
 
@@ -66,35 +63,14 @@ def address(own, tmp_path_factory):
     """Where `tools/lab.py --teach 08` shows the lesson; what it leaves behind is looked at here."""
     scratch, temporary = tmp_path_factory.mktemp("jupyter"), tmp_path_factory.mktemp("temporary")
     before = contents(own)
-    process = subprocess.Popen(
-        [sys.executable, lab.__file__, "--teach", "08", "--no-browser", "--port=18900"],
-        env={
-            **os.environ,
-            "JUPYTER_CONFIG_DIR": str(own),
-            "JUPYTER_DATA_DIR": str(scratch / "data"),
-            "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
-            "TMPDIR": str(temporary),
-        },
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = threading.Timer(90, process.kill)
-    deadline.start()
-    said = ""
-    for line in process.stderr:
-        said += line
-        if "token=" in line:
-            break
-    deadline.cancel()
-    address = re.search(r"http://\S+", said)
-    assert address, said
-    drain = threading.Thread(target=process.stderr.read, daemon=True)  # else its pipe fills up
-    drain.start()
-    yield address[0]
-    process.terminate()
-    process.wait(30)
-    drain.join(30)
-    process.stderr.close()
+    places = {
+        "JUPYTER_CONFIG_DIR": str(own),
+        "JUPYTER_DATA_DIR": str(scratch / "data"),
+        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "TMPDIR": str(temporary),
+    }
+    with lab_server("--teach", "08", "--port=18900", **places) as address:
+        yield address
     assert contents(own) == before
     assert not list(temporary.glob("**/*.jupyterlab-settings"))
 
