@@ -9,7 +9,7 @@ LAB_FLAGS ?=
 LESSON ?=
 LOCK_FLAGS ?=
 
-.PHONY: help lab teach test notebooks slides slides-pdf solutions weights bench lock clean
+.PHONY: help lab teach test test-environments notebooks slides slides-pdf solutions weights bench lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -30,7 +30,13 @@ test: ## Check everything: style, types, notebooks, tests.
 	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py check
 	$(BIN)/python -m pytest --nbval --nbval-current-env \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope tests notebooks
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope tests notebooks \
+		--ignore tests/environments
+
+test-environments: ## Check what is too heavy for `make test`: Binder, Colab, a class, bad days; an hour.
+	@$(INSTALL) test slides environments
+	@$(BIN)/python tools/chromium.py
+	$(BIN)/python -m pytest tests/environments
 
 notebooks: ## Run every notebook from top to bottom, and bring it into its committed form.
 	@$(INSTALL) test slides
