@@ -1,22 +1,20 @@
 """What the repository says in several places is the same everywhere, and it keeps its rules."""
 
 import ast
-import json
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.sources import ROOT, repository_files
 from tools.install import TORCH_INDEX
 
-ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
@@ -28,14 +26,6 @@ PINS = [
 ]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 MAKE_TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-
-def repository_files(*suffixes: str) -> list[Path]:
-    """The files that are, or are about to be, in the repository."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout
-    paths = [ROOT / name for name in names.decode().split("\0") if name]
-    return [path for path in paths if path.is_file() and path.suffix in suffixes]
 
 
 def pins_of(name: str) -> list[Requirement]:
@@ -162,59 +152,6 @@ def test_continuous_integration_calls_make_test_and_nothing_else():
 
 
 # Rules for the code -------------------------------------------------------------------------
-
-
-def python_sources() -> list[tuple[str, str]]:
-    """Name and text of every Python file and of every code cell."""
-    sources = [(path.name, path.read_text()) for path in repository_files(".py")]
-    for path in repository_files(".ipynb"):
-        for cell in json.loads(path.read_text())["cells"]:
-            if cell["cell_type"] == "code":
-                code = "".join(cell["source"])
-                lines = [line for line in code.splitlines() if not line.lstrip().startswith("%")]
-                sources.append((f"{path.name}, cell {cell['id']}", "\n".join(lines)))
-    return sources
-
-
-def unsafe_loads(source: str) -> list[str]:
-    """Calls in a source that could run code from a file that they load."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call):
-            continue
-        function = ast.unparse(node.func)
-        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if (
-            function in {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load"}
-            or (function == "torch.load" and keywords.get("weights_only") != "True")
-            or keywords.get("trust_remote_code", "False") != "False"
-            or keywords.get("allow_pickle", "False") != "False"
-        ):
-            found.append(ast.unparse(node))
-        if function in {"__import__", "import_module"} and "pickle" in ast.unparse(node):
-            found.append(ast.unparse(node))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("source", "unsafe"),
-    [
-        ("torch.load(path)", True),
-        ("torch.load(path, weights_only=False)", True),
-        ("torch.load(path, weights_only=True)", False),
-        ("pickle.load(file)", True),
-        ("numpy.load(path, allow_pickle=True)", True),
-        ("AutoModel.from_pretrained(name, trust_remote_code=True)", True),
-        ("AutoModel.from_pretrained(name)", False),
-    ],
-)
-def test_unsafe_loads_are_recognised(source, unsafe):
-    assert bool(unsafe_loads(source)) == unsafe
-
-
-def test_nothing_downloaded_can_run_code():
-    found = {name: unsafe_loads(source) for name, source in python_sources()}
-    assert not {name: calls for name, calls in found.items() if calls}
 
 
 COURSE_MODULES = {
