@@ -1,6 +1,5 @@
 """The installer: CPU torch from an index that answers, a quick fallback, clear messages."""
 
-import fcntl
 import http.server
 import os
 import signal
@@ -18,12 +17,21 @@ import pytest
 from tools import install
 
 ROOT = Path(__file__).resolve().parent.parent
+TORCH = f"torch=={install.pins()['torch']}"
 VERSION = f"{install.pins()['torch']}+cpu"
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such locks, and no sh")
 
 
 @pytest.fixture
-def index(tmp_path):
-    """A loopback package index that serves an empty torch, and the requests it got."""
+def linux_without_gpu(monkeypatch):
+    """The machine whose torch comes from an index of its own."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(install, "has_nvidia_gpu", lambda: False)
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch, linux_without_gpu):
+    """A loopback package index that serves an empty torch: the requests it got."""
     folder = tmp_path / "index" / "torch"
     folder.mkdir(parents=True)
     wheel = f"torch-{VERSION}-py3-none-any.whl"
@@ -47,7 +55,8 @@ def index(tmp_path):
         ("127.0.0.1", 0), partial(Handler, directory=tmp_path / "index")
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", requests
+    monkeypatch.setenv("COURSE_TORCH_INDEX", f"http://127.0.0.1:{server.server_port}")
+    yield requests
     server.shutdown()
     server.server_close()
 
@@ -63,22 +72,32 @@ def no_pip_settings(monkeypatch):
 
 @pytest.mark.usefixtures("no_pip_settings")
 def test_torch_comes_from_the_cpu_index_where_it_answers(index, tmp_path):
-    address, requests = index
     target = tmp_path / "installed"
-    assert install.install_cpu_torch(Path(sys.executable), address, "--target", str(target))
+    assert install.install_cpu_torch(Path(sys.executable), TORCH, "--target", str(target))
     assert [path.name for path in target.iterdir()] == [f"torch-{VERSION}.dist-info"]
-    assert any(request.startswith("GET /torch/torch-") for request in requests)
+    assert any(request.startswith("GET /torch/torch-") for request in index)
 
 
 @pytest.mark.usefixtures("no_pip_settings")
-def test_an_index_without_the_pinned_torch_is_no_failure(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(install, "pins", lambda: {"torch": "0.0.1"})
+@pytest.mark.usefixtures("index")
+def test_an_index_without_the_pinned_torch_is_no_failure(tmp_path):
     flags = ["--target", str(tmp_path / "installed")]
-    assert not install.install_cpu_torch(Path(sys.executable), index[0], *flags)
+    assert not install.install_cpu_torch(Path(sys.executable), "torch==0.0.1", *flags)
 
 
+@pytest.mark.parametrize("machine", ["a GPU", "darwin", "win32"])
+def test_other_machines_take_the_torch_that_everyone_takes(machine, index, monkeypatch):
+    if machine == "a GPU":
+        monkeypatch.setattr(install, "has_nvidia_gpu", lambda: True)
+    else:
+        monkeypatch.setattr(sys, "platform", machine)
+    assert not install.install_cpu_torch(Path(sys.executable), TORCH)
+    assert not index
+
+
+@pytest.mark.usefixtures("linux_without_gpu")
 @pytest.mark.parametrize("kind", ["refuses", "never answers", "does not exist"])
-def test_an_index_out_of_reach_is_given_up_within_seconds(kind, capsys):
+def test_an_index_out_of_reach_is_given_up_within_seconds(kind, capsys, monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         if kind == "never answers":
@@ -86,8 +105,9 @@ def test_an_index_out_of_reach_is_given_up_within_seconds(kind, capsys):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         if kind == "does not exist":
             address = "http://index.invalid"
+        monkeypatch.setenv("COURSE_TORCH_INDEX", address)
         start = time.monotonic()
-        assert not install.install_cpu_torch(Path(sys.executable), address)
+        assert not install.install_cpu_torch(Path(sys.executable), TORCH)
         assert time.monotonic() - start < 6
     assert "does not answer" in capsys.readouterr().out
 
@@ -107,38 +127,60 @@ def course(tmp_path, monkeypatch):
     """A course of two files whose installation is recorded, not done."""
     monkeypatch.setattr(install, "ROOT", tmp_path)
     monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
-    monkeypatch.setattr(install, "VENV_PYTHON", tmp_path / ".venv" / "bin" / "python")
-    monkeypatch.setattr(install, "STAMP", tmp_path / ".venv" / "installed.json")
+    monkeypatch.setattr(install, "NEWEST", tmp_path / ".venv-newest")
     monkeypatch.setattr(install, "CONSTRAINTS", tmp_path / "constraints.txt")
-    monkeypatch.setattr(install, "install_cpu_torch", lambda python, index: True)
+    monkeypatch.setattr(install, "install_cpu_torch", lambda python, torch: calls.append(torch))
     (tmp_path / "pyproject.toml").write_text("[project]")
     (tmp_path / "constraints.txt").write_text("torch==1\n")
     calls = []
 
-    def make_environment():
-        calls.append("venv")
-        install.VENV_PYTHON.parent.mkdir(parents=True, exist_ok=True)
-        install.VENV_PYTHON.touch()
+    def make_environment(venv):
+        calls.append(venv.name)
+        install.python_of(venv).parent.mkdir(parents=True, exist_ok=True)
+        install.python_of(venv).touch()
 
     monkeypatch.setattr(install, "make_environment", make_environment)
-    monkeypatch.setattr(install, "pip_install", lambda *arguments: calls.append(arguments[-1]))
+    monkeypatch.setattr(
+        install, "pip_install", lambda python, *arguments: calls.append(" ".join(arguments))
+    )
     return calls
 
 
-def test_a_finished_installation_is_not_done_again(course, tmp_path):
-    install.install({"test"})
-    assert course == ["venv", f"{tmp_path}[test]"]
-    install.install({"test"})
-    install.install(set())
-    assert len(course) == 2
+@pytest.fixture
+def pinned(tmp_path):
+    """What pip is asked for, with these extras."""
+    return f"--constraint {tmp_path / 'constraints.txt'} --editable {tmp_path}".__add__
 
 
-def test_more_extras_and_new_pins_are_installed_into_the_same_environment(course, tmp_path):
-    install.install(set())
+def test_a_finished_installation_is_not_done_again(course, pinned):
     install.install({"test"})
-    (tmp_path / "constraints.txt").write_text("torch==2\n")
+    assert course == [".venv", "torch==1", pinned("[test]")]
+    install.install({"test"})
     install.install(set())
-    assert course == ["venv", str(tmp_path), f"{tmp_path}[test]", f"{tmp_path}[test]"]
+    assert len(course) == 3
+
+
+def test_more_extras_and_new_pins_are_installed_into_the_same_environment(course, pinned):
+    install.install(set())
+    install.install({"test", "slides"})
+    install.CONSTRAINTS.write_text("torch==2\n")
+    install.install(set())
+    assert course == [
+        *(".venv", "torch==1", pinned("")),
+        *("torch==1", pinned("[slides,test]")),
+        *("torch==2", pinned("[slides,test]")),
+    ]
+
+
+def test_the_newest_releases_have_an_environment_of_their_own(course, tmp_path):
+    install.install(set())
+    pinned = install.VENV / install.STAMP
+    before = pinned.read_text()
+    for _ in range(2):
+        del course[:]
+        install.install({"test"}, newest=True)
+        assert course == [".venv-newest", "torch", f"--editable {tmp_path}[test]"]
+    assert pinned.read_text() == before
 
 
 def test_an_unfinished_installation_is_made_again(course, monkeypatch):
@@ -147,10 +189,10 @@ def test_an_unfinished_installation_is_made_again(course, monkeypatch):
         with pytest.raises(SystemExit, match="The disk is full: the course needs about"):
             install.install(set())
     install.install(set())
-    assert course[:2] == ["venv", "venv"]
+    assert course.count(".venv") == 2
 
 
-def test_an_update_cut_short_leaves_nothing_that_counts_as_installed(course, tmp_path, monkeypatch):
+def test_an_update_cut_short_leaves_nothing_that_counts_as_installed(course, pinned, monkeypatch):
     install.install(set())
     before = install.CONSTRAINTS.read_text()
     install.CONSTRAINTS.write_text("torch==2\n")
@@ -160,7 +202,7 @@ def test_an_update_cut_short_leaves_nothing_that_counts_as_installed(course, tmp
             install.install(set())
     install.CONSTRAINTS.write_text(before)
     install.install(set())
-    assert course == ["venv", str(tmp_path)] * 2
+    assert course == [".venv", "torch==1", pinned(""), "torch==2", ".venv", "torch==1", pinned("")]
 
 
 def test_an_environment_that_was_moved_is_made_again(course, tmp_path, monkeypatch):
@@ -168,12 +210,20 @@ def test_an_environment_that_was_moved_is_made_again(course, tmp_path, monkeypat
     moved = tmp_path / "moved"
     install.VENV.rename(moved)
     monkeypatch.setattr(install, "VENV", moved)
-    monkeypatch.setattr(install, "VENV_PYTHON", moved / "bin" / "python")
-    monkeypatch.setattr(install, "STAMP", moved / "installed.json")
     install.install(set())
-    assert course.count("venv") == 2
+    assert "moved" in course
 
 
+def test_windows_keeps_its_python_elsewhere_and_installs_without_a_lock(course, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as if it could not be imported
+    install.install(set())
+    install.install(set())
+    assert course.count(".venv") == 1
+    assert (install.VENV / "Scripts" / "python.exe").exists()
+
+
+@posix
 def test_two_installations_wait_for_each_other(course, capsys):
     lock = install.wait_for_other_installations()
     second = threading.Thread(target=install.install, args=[set()])
@@ -183,11 +233,14 @@ def test_two_installations_wait_for_each_other(course, capsys):
     assert not course
     os.close(lock)
     second.join(10)
-    assert course[0] == "venv"
+    assert course[0] == ".venv"
     assert "waiting for it" in capsys.readouterr().out
 
 
+@posix
 def test_pip_keeps_the_lock_when_its_parent_is_killed(tmp_path):
+    import fcntl
+
     (tmp_path / "pyproject.toml").touch()
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho $$\nexec sleep 60\n")
@@ -226,18 +279,18 @@ def test_other_failures_point_to_pips_own_message():
 def test_a_python_without_venv_names_the_package_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit, match=r"sudo apt install python3\.\d+-venv"):
-        install.make_environment()
+        install.make_environment(install.VENV)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_made(monkeypatch):
     usage = type("usage", (), {"free": 10**9})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(SystemExit, match=r"1\.0 GB are free"):
-        install.make_environment()
+        install.make_environment(install.VENV)
 
 
 def test_an_old_python_is_told_what_to_do():
-    source = Path(install.__file__).read_text()
+    source = Path(install.__file__).read_text(encoding="utf-8")
     program = f"import sys; sys.version_info = (3, 9); exec({source!r})"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 1
