@@ -1,18 +1,25 @@
 # Everything here needs only Python 3.11 or newer and make. `make` alone lists the targets.
 
-PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
 	done),python3)
 INSTALL = $(PYTHON) tools/install.py
-BIN := .venv/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
+NEWEST := .venv-newest/$(SCRIPTS)
+TESTS := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	-n 2 --dist loadscope --ignore tests/environments tests notebooks
 LAB_FLAGS ?=
 LESSON ?=
 LOCK_FLAGS ?=
 
-.PHONY: help lab teach test test-environments notebooks slides slides-pdf solutions weights bench lock clean
+# Text is UTF-8 everywhere, as from Python 3.15 on.
+export PYTHONUTF8 := 1
+
+.PHONY: help lab teach test test-environments test-newest notebooks slides slides-pdf solutions weights bench lock clean
 
 help: ## List the targets.
-	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
+	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 24
 
 lab: ## Install the course if need be, and open JupyterLab on the first lesson.
 	@$(INSTALL)
@@ -29,14 +36,17 @@ test: ## Check everything: style, types, notebooks, tests.
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py check
-	$(BIN)/python -m pytest --nbval --nbval-current-env \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadscope tests notebooks \
-		--ignore tests/environments
+	$(BIN)/python -m pytest $(TESTS)
 
 test-environments: ## Check what is too heavy for `make test`: Binder, Colab, a class, bad days; an hour.
 	@$(INSTALL) test slides environments
 	@$(BIN)/python tools/chromium.py
 	$(BIN)/python -m pytest tests/environments
+
+test-newest: ## Check the newest release of every dependency instead of the pins; says what broke.
+	@$(INSTALL) --newest test slides
+	@$(NEWEST)/python tools/chromium.py
+	$(NEWEST)/python -m tools.newest $(TESTS)
 
 notebooks: ## Run every notebook from top to bottom, and bring it into its committed form.
 	@$(INSTALL) test slides
@@ -69,5 +79,5 @@ lock: ## Pin new dependencies; LOCK_FLAGS=--upgrade renews every pin.
 	$(PYTHON) -m tools.lock $(LOCK_FLAGS)
 
 clean: ## Remove the environment and everything built.
-	rm -rf .venv build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-newest build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -78,7 +78,7 @@ def projector(folder: Path) -> list[str]:
     for name, values in PROJECTOR.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True)
-        file.write_text(json.dumps(values))
+        file.write_text(json.dumps(values), encoding="utf-8")
     style = folder / "custom" / "custom.css"
     style.parent.mkdir()
     shutil.copy(Path(__file__).with_name("projector.css"), style)

@@ -45,7 +45,7 @@ class LabSession:
         for name, values in SETTINGS.items():
             file = scratch / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(values))
+            file.write_text(json.dumps(values), encoding="utf-8")
         self.environment = {
             **os.environ,
             **SAME_EVERYWHERE,
@@ -66,7 +66,7 @@ class LabSession:
             f"--ServerApp.root_dir={self.notebooks}",
             f"--IdentityProvider.token={self.token}",
         ]
-        self.log = (self.scratch / "jupyterlab.log").open("w")
+        self.log = (self.scratch / "jupyterlab.log").open("w", encoding="utf-8")
         self.server = subprocess.Popen(
             [*command, *options], stdout=self.log, stderr=self.log, env=self.environment
         )
@@ -74,7 +74,7 @@ class LabSession:
         while not self.answers():
             if self.server.poll() is not None or time.monotonic() > deadline:
                 self.__exit__(None, None, None)
-                log = (self.scratch / "jupyterlab.log").read_text()
+                log = (self.scratch / "jupyterlab.log").read_text(encoding="utf-8")
                 raise RuntimeError(f"JupyterLab did not start:\n{log}")
             time.sleep(0.2)
         return self

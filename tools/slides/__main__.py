@@ -61,7 +61,9 @@ def style() -> str:
 def script() -> str:
     scripts = [reveal("dist/reveal.js").decode(), reveal("plugin/notes/notes.js").decode()]
     # Inside a page, "</script>" would end the script.
-    return "\n".join([*scripts, (HERE / "page.js").read_text()]).replace("</script", "<\\/script")
+    return "\n".join([*scripts, (HERE / "page.js").read_text(encoding="utf-8")]).replace(
+        "</script", "<\\/script"
+    )
 
 
 def section(slide: Slide, first: bool, deck: Deck) -> str:
