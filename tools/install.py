@@ -22,11 +22,11 @@ import threading
 import urllib.request
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036  older versions must be able to say this
+if not (3, 11) <= sys.version_info < (3, 15):  # the Pythons that the pinned torch is built for
     sys.exit(
-        f"The course needs Python 3.11 or newer; this is Python {sys.version.split()[0]}.\n"
+        f"The course needs Python 3.11, 3.12, 3.13 or 3.14; this is {sys.version.split()[0]}.\n"
         "Install one from https://www.python.org/downloads/ and run the command again,\n"
-        "or name it: make lab PYTHON=/path/to/python3.11"
+        "or name it: make lab PYTHON=python3.14, or on Windows: py -3.14 tools/install.py"
     )
 
 ROOT = Path(__file__).resolve().parent.parent
