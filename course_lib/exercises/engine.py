@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from course_lib import cells
 from course_lib.exercises import LESSONS, guard
 from course_lib.exercises.observation import Failure, distance, failure, is_stub, named, untouched
 from course_lib.exercises.report import Passage, Report, evidence
@@ -287,3 +288,6 @@ def solution(exercise_id: str, reveal: bool = False) -> Passage:
     if exercise_id in _attempted or reveal:
         return Passage(inspect.getsource(exercise.reference))
     return Passage(f"Try it first. {AFTER.format(exercise_id)}")
+
+
+cells.tell_missing_names()  # here, since every lesson imports this module
