@@ -39,7 +39,7 @@ def _show(
     while place.tb_next:
         place = place.tb_next
     in_a_cell = place.tb_frame.f_globals is shell.user_ns
-    if kind is NameError and error.name and in_a_cell:
+    if error.name and in_a_cell:
         error.add_note(advice(error.name, *_running(shell)))
     shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
