@@ -146,8 +146,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(command, address, log, **options):
-    """A server, as psutil's `Process`, from when it answers at `address` until the block ends.
+def serving(command, is_up, log, **options):
+    """A server, as psutil's `Process`, from when `is_up()` until the block ends.
 
     Raises RuntimeError with what the server wrote if it does not come up.
     """
@@ -155,7 +155,7 @@ def serving(command, address, log, **options):
         server = psutil.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
         try:
             deadline = time.monotonic() + PATIENCE
-            while not answers(address):
+            while not is_up():
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{command} did not start:\n{log.read_text()}")
                 time.sleep(0.3)
