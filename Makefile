@@ -8,8 +8,8 @@ INSTALL = $(PYTHON) tools/install.py
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 NEWEST := .venv-newest/$(SCRIPTS)
-TESTS := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	-n 2 --dist loadscope --ignore tests/environments tests notebooks
+TESTS := --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
+	-n2 --dist=loadscope --ignore=tests/environments tests notebooks
 LAB_FLAGS ?=
 LESSON ?=
 LOCK_FLAGS ?=
