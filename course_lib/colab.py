@@ -28,7 +28,9 @@ def prepare() -> None:
     before = versions()
     with TemporaryDirectory() as folder:
         held = Path(folder) / "held.txt"
-        held.write_text("".join(f"{name}=={metadata.version(name)}\n" for name in HELD))
+        held.write_text(
+            "".join(f"{name}=={metadata.version(name)}\n" for name in HELD), encoding="utf-8"
+        )
         pip = [sys.executable, "-m", "pip", "install", "--constraint", str(held), *requirements()]
         done = subprocess.run(pip, capture_output=True, text=True)
     if done.returncode:

@@ -5,27 +5,46 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tests.sources import ROOT, repository_files
 from tools.install import TORCH_INDEX
+from tools.links import STAMPS
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+def text(name: str) -> str:
+    """A file of the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+PROJECT = tomllib.loads(text("pyproject.toml"))
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 DECLARED = RUNTIME + [Requirement(line) for lines in EXTRAS.values() for line in lines]
 PINS = [
-    Requirement(line)
-    for line in (ROOT / "constraints.txt").read_text().splitlines()
-    if not line.startswith("#")
+    Requirement(line) for line in text("constraints.txt").splitlines() if not line.startswith("#")
 ]
-CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
-MAKE_TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+PYTHONS = [
+    f"3.{minor}"
+    for minor in range(50)
+    if SpecifierSet(PROJECT["project"]["requires-python"]).contains(f"3.{minor}")
+]
+CONDA = yaml.safe_load(text("environment.yml"))
+MAKE_TARGETS = set(re.findall(r"^([\w-]+):", text("Makefile"), re.MULTILINE))
+
+
+def is_executable(path: str) -> bool:
+    """Whether git makes it a program; Windows has no such mark on its files."""
+    listing = ["git", "ls-files", "--stage", path]
+    told = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return told.startswith("100755 ")
 
 
 def pins_of(name: str) -> list[Requirement]:
@@ -74,9 +93,7 @@ def test_what_is_installed_here_is_what_is_pinned():
 
 
 def test_binder_builds_from_the_same_environment():
-    assert (ROOT / "binder" / "environment.yml").read_text() == (
-        ROOT / "environment.yml"
-    ).read_text()
+    assert text("binder/environment.yml") == text("environment.yml")
 
 
 def test_the_conda_environment_installs_what_constraints_pin_and_nothing_else():
@@ -93,20 +110,47 @@ def test_the_conda_environment_installs_what_constraints_pin_and_nothing_else():
 
 
 def test_binder_installs_the_course_without_its_dependencies_and_stops_at_an_error():
-    script = (ROOT / "binder" / "postBuild").read_text()
+    script = text("binder/postBuild")
     assert script.startswith("#!/bin/bash\nset -e\n")
     assert "pip install --no-deps" in script
-    assert (ROOT / "binder" / "postBuild").stat().st_mode & 0o100
+    assert is_executable("binder/postBuild")
 
 
 def test_pytorchs_index_is_written_once_and_copied_only_by_make_lock():
     here = [
         path
         for path in repository_files(".py", ".toml", ".md", ".yml", "")
-        if TORCH_INDEX in path.read_text()
+        if TORCH_INDEX in path.read_text(encoding="utf-8")
     ]
     generated = {ROOT / "environment.yml", ROOT / "binder" / "environment.yml"}
     assert set(here) == {ROOT / "tools" / "install.py"} | generated
+
+
+def test_the_pythons_are_the_same_everywhere():
+    oldest = PYTHONS[0]
+    tools = PROJECT["tool"]
+    assert tools["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert tools["mypy"]["python_version"] == oldest
+    assert CONDA["dependencies"][0] == f"python={oldest}"
+    files = ["Makefile", "tools/install.py", "tools/lock.py"]
+    makefile, installer, lock = (text(file) for file in files)
+    assert f'"--python-version", "{oldest}"' in lock
+    minors = [int(python.removeprefix("3.")) for python in PYTHONS]
+    fits = f"not (3, {minors[0]}) <= sys.version_info < (3, {minors[-1] + 1})"
+    assert fits in makefile
+    assert fits in installer
+    assert f"{', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}" in installer
+    workflow = yaml.safe_load(text(".github/workflows/test.yml"))
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == PYTHONS
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load(text("CITATION.cff"))
+    releases = re.findall(r"^## (\S+) - (\S+)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert releases[0] == (PROJECT["project"]["version"], str(citation["date-released"]))
+    assert citation["version"] == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert releases == sorted(releases, key=lambda release: release[1], reverse=True)
 
 
 # What the documents promise -----------------------------------------------------------------
@@ -114,18 +158,16 @@ def test_pytorchs_index_is_written_once_and_copied_only_by_make_lock():
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_commands_in_the_documents_exist(document):
-    text = (ROOT / document).read_text()
-    commands = set(re.findall(r"(?:^|`)make (\w+)", text, re.MULTILINE))
+    told = text(document)
+    commands = set(re.findall(r"(?:^|`)make ([\w-]+)", told, re.MULTILINE))
     assert commands
     assert commands <= MAKE_TARGETS
-    for path in re.findall(r"\b((?:tools|tests|course_lib|notebooks)/[\w/.]+\w)", text):
+    for path in re.findall(r"\b((?:tools|tests|course_lib|notebooks)/[\w/.-]+\w)", told):
         assert (ROOT / path).exists(), f"{document} names {path}, which does not exist"
 
 
 def test_readme_tells_which_lessons_are_here():
-    rows = re.findall(
-        r"^\| `(\S+)` \|.*\| (here|coming) \|$", (ROOT / "README.md").read_text(), re.M
-    )
+    rows = re.findall(r"^\| `(\S+)` \|.*\| (here|coming) \|$", text("README.md"), re.MULTILINE)
     here = {path.name for path in ROOT.glob("notebooks/*.ipynb")}
     assert {lesson for lesson, status in rows if status == "here"} == here
     assert len(rows) == 5
@@ -135,23 +177,71 @@ def test_the_address_of_the_repository_is_written_once():
     address = PROJECT["project"]["urls"]["Repository"]
     owner_and_name = address.removeprefix("https://github.com/")
     assert owner_and_name.count("/") == 1
-    places = [
-        path.name
-        for path in repository_files(".py", ".toml", ".md", ".yml", ".yaml", ".js", "")
-        for _ in range(path.read_text().count(owner_and_name))
-    ]
-    assert places == ["pyproject.toml"]
+    readable = [".py", ".toml", ".md", ".yml", ".js", ".ipynb", ".cff", ".txt", ""]
+    places = {
+        path.relative_to(ROOT).as_posix()
+        for path in repository_files(*readable)
+        if owner_and_name in path.read_text(encoding="utf-8")
+    }
+    stamped = {path.relative_to(ROOT).as_posix() for name in STAMPS for path in ROOT.glob(name)}
+    assert places - stamped == {"pyproject.toml"}
 
 
 def test_continuous_integration_calls_make_test_and_nothing_else():
     script = ROOT / ".ci" / "run"
-    assert script.stat().st_mode & 0o100
-    shebang, *lines = script.read_text().splitlines()
+    assert is_executable(".ci/run")
+    shebang, *lines = script.read_text(encoding="utf-8").splitlines()
     assert shebang == "#!/usr/bin/env bash"
     assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "CI=true exec make test </dev/null"]
 
 
 # Rules for the code -------------------------------------------------------------------------
+
+
+def text_without_encoding(source: str) -> Iterator[str]:
+    """Calls that read or write text as this machine does it: on Windows not in UTF-8."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or "encoding" in {word.arg for word in node.keywords}:
+            continue
+        function, words = ast.unparse(node.func), [ast.unparse(word) for word in node.args]
+        modes = words[1:] if function == "open" else words
+        modes += [ast.unparse(word.value) for word in node.keywords if word.arg == "mode"]
+        opens = function == "open" or function.endswith(".open")
+        if (
+            (function.endswith(".read_text") and not words)
+            or (function.endswith(".write_text") and len(words) < 2)
+            or (opens and (not modes or re.fullmatch("'[rwxat+]+'", modes[0])))
+        ):
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("path.read_text()", True),
+        ("path.read_text(encoding='utf-8')", False),
+        ("path.write_text(text)", True),
+        ("path.write_text(text, 'utf-8')", False),
+        ("open(path)", True),
+        ("open(path, 'w')", True),
+        ("open(path, mode='wb')", False),
+        ("folder(1).open('w')", True),
+        ("path.open('rb')", False),
+        ("os.open(path, os.O_RDONLY)", False),
+        ("page.open(address)", False),
+    ],
+)
+def test_text_in_an_encoding_of_the_machine_is_recognised(source, named):
+    assert bool(list(text_without_encoding(source))) == named
+
+
+@pytest.mark.parametrize("folder", ["course_lib", "tools"])
+def test_text_is_utf_8_on_every_machine(folder):
+    sources = [path for path in repository_files(".py") if ROOT / folder in path.parents]
+    assert sources
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sources}
+    found = [(name, call) for name in texts for call in text_without_encoding(texts[name])]
+    assert not found
 
 
 COURSE_MODULES = {
@@ -185,7 +275,7 @@ def imports_of(module: str) -> set[str]:
     path = COURSE_MODULES[module]
     package = path.relative_to(ROOT).parent.parts
     imported = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
