@@ -93,9 +93,7 @@ def test_each_lesson_has_questions_to_ask(lesson):
     assert after(lesson, "Ask:").count("?") >= 2
 
 
-def test_links_lead_somewhere_and_commands_exist():
-    for link in re.findall(r"\]\(([^)]+)\)", PROSE):
-        assert (ROOT / "notebooks" / link).exists(), link
+def test_commands_exist():
     targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text())
     commands = re.findall(r"`make ([\w-]+)", PROSE)
     assert commands

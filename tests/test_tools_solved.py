@@ -103,10 +103,14 @@ def test_files_that_are_no_notebooks_are_named(tmp_path, capsys):
 
 
 def test_links_lead_to_the_lessons_files_from_another_folder(tmp_path):
-    prose = "[term](glossary.md#term) [paper](https://arxiv.org/a) [above](#here) [x](08_x.ipynb)"
+    prose = (
+        "[term](glossary.md#term) [paper](https://arxiv.org/a) [above](#here) [x](08_x.ipynb)"
+        " [![badge](badges/badge.svg)](https://example.org/x.ipynb)"
+    )
     notebook = v4.new_notebook(cells=[v4.new_markdown_cell(prose), v4.new_code_cell("x[0](a)")])
     solved.relink(notebook, tmp_path / "notebooks", tmp_path / "notebooks" / "solutions")
     assert notebook.cells[0].source == (
         "[term](../glossary.md#term) [paper](https://arxiv.org/a) [above](#here) [x](../08_x.ipynb)"
+        " [![badge](../badges/badge.svg)](https://example.org/x.ipynb)"
     )
     assert notebook.cells[1].source == "x[0](a)"
