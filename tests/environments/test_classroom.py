@@ -6,13 +6,11 @@ keeps one student from another: a real hub gives each a container or an account.
 
 import contextlib
 import json
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 import threading
-import urllib.parse
 from functools import partial
 
 import nbformat
@@ -20,8 +18,9 @@ import psutil
 import pytest
 from machine import PATIENCE, answers, family, free_port, listening_on, memory, serving
 
+from tools import links
 from tools.lab_session import SETTINGS, choose, run_all
-from tools.notebooks import ROOT, SAME_EVERYWHERE
+from tools.notebooks import SAME_EVERYWHERE
 
 PROXY = "configurable-http-proxy@5.3.0"
 COURSE = "attention-course"
@@ -46,7 +45,9 @@ def proxy(folder, missing):
 @pytest.fixture(scope="module")
 def address(clone, folder):
     """Where students get the course: a git server."""
-    shutil.copytree(clone, folder / "published" / COURSE)
+    published = shutil.copytree(clone, folder / "published" / COURSE)
+    branch = ["git", "-C", published, "checkout", "--quiet", "-B", links.BRANCH]
+    subprocess.run(branch, check=True)
     git = subprocess.run(["git", "--exec-path"], check=True, capture_output=True, text=True)
     daemon = [f"{git.stdout.strip()}/git-daemon", "--export-all", "--listen=127.0.0.1"]
     port = free_port()
@@ -107,16 +108,6 @@ def hub(proxy, folder):
     assert left == []
 
 
-def link(hub, address):
-    """The link of the teaching guide, for this hub, this address and this lesson."""
-    guide = (ROOT / "notebooks" / "teaching.md").read_text()
-    given = urllib.parse.urlsplit(re.search(r"https://HUB/\S+?\.ipynb", guide)[0])
-    query = dict(urllib.parse.parse_qsl(given.query))
-    assert set(query) == {"repo", "branch", "urlpath"}
-    query |= {"repo": address, "urlpath": f"lab/tree/{COURSE}/{LESSON}"}
-    return f"{hub}{given.path}?{urllib.parse.urlencode(query)}"
-
-
 def servers(hub):
     """The students' servers, by the student's name."""
     found = {}
@@ -165,8 +156,9 @@ def test_two_students_work_on_a_hub(hub, address, browser, folder, screenshots, 
             page.wait_for_selector(".jp-Launcher")
         idle = memory(family(servers(hub_process)[STUDENTS[0]]))
 
+        link = links.published()._replace(address=address).hub(hub_address, LESSON)
         for page in pages.values():
-            page.goto(link(hub_address, address), wait_until="commit")
+            page.goto(link, wait_until="commit")
         for page in pages.values():
             page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")
             page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
@@ -186,12 +178,12 @@ def test_two_students_work_on_a_hub(hub, address, browser, folder, screenshots, 
 
         assert listening_on(family(hub_process)) == {"127.0.0.1"}
 
-    published = nbformat.read(folder / "published" / COURSE / LESSON, as_version=4)
+    published = nbformat.read(folder / "published" / COURSE / LESSON, as_version=4).cells
     saved = [folder / "homes" / student / COURSE / LESSON for student in STUDENTS]
-    mine, others = (nbformat.read(file, as_version=4) for file in saved)
+    mine, others = (nbformat.read(file, as_version=4).cells for file in saved)
     assert others == published
     assert mine != published
-    assert [cell.source for cell in mine.cells] == [cell.source for cell in published.cells]
+    assert [cell.source for cell in mine] == [cell.source for cell in published]
 
     for when, (shared, own) in {
         "server alone": idle,
