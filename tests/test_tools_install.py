@@ -179,7 +179,8 @@ def test_the_newest_releases_have_an_environment_of_their_own(course, tmp_path):
     for _ in range(2):
         del course[:]
         install.install({"test"}, newest=True)
-        assert course == [".venv-newest", "torch", f"--editable {tmp_path}[test]"]
+        asked = ["--upgrade pip", "torch", f"--editable {tmp_path}[test]"]
+        assert course == [".venv-newest", *asked]
     assert pinned.read_text() == before
 
 

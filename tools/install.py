@@ -186,9 +186,11 @@ def install_pinned(extras: set[str]) -> None:
 
 def install_newest(extras: set[str]) -> None:
     """Make `.venv-newest` from the newest releases that pyproject.toml allows."""
+    python = python_of(NEWEST)
     make_environment(NEWEST)
-    install_cpu_torch(python_of(NEWEST), "torch")
-    install_course(python_of(NEWEST), extras)
+    pip_install(python, "--upgrade", "pip")
+    install_cpu_torch(python, "torch")
+    install_course(python, extras)
 
 
 def install(extras: set[str], newest: bool = False) -> None:
