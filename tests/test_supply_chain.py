@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -300,6 +302,19 @@ def test_no_server_of_the_course_is_open_to_all():
     assert [path for path, text in texts.items() if OPEN_TO_ALL.search(text)] == []
 
 
+def listening():
+    """The addresses and ports at which the processes that tests have started can be reached."""
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found |= {
+                (connection.laddr.ip, connection.laddr.port)
+                for connection in process.net_connections()
+                if connection.status == psutil.CONN_LISTEN
+            }
+    return found
+
+
 def test_jupyterlab_and_its_kernels_listen_to_this_computer_only():
     with lab_server("--port=18890") as address:
         port = int(re.search(r":(\d+)/", address)[1])
@@ -312,15 +327,15 @@ def test_jupyterlab_and_its_kernels_listen_to_this_computer_only():
         )
         with urllib.request.urlopen(start, timeout=120) as reply:
             assert reply.status == 201
-        listening = {
-            (connection.laddr.ip, connection.laddr.port)
-            for process in psutil.Process().children(recursive=True)
-            for connection in process.net_connections()
-            if connection.status == psutil.CONN_LISTEN
-        }
-    assert ("127.0.0.1", port) in listening
-    assert len(listening) > 5, "the kernel's five sockets are not there"
-    assert {ip for ip, _ in listening} <= {"127.0.0.1", "::1"}
+        found = set()
+        for _ in range(600):  # a kernel takes its time to start
+            found |= listening()
+            if len(found) > 5:
+                break
+            time.sleep(0.2)
+    assert ("127.0.0.1", port) in found
+    assert len(found) > 5, "the kernel's five sockets are not there"
+    assert {ip for ip, _ in found} <= {"127.0.0.1", "::1"}
 
 
 # Nobody is called ---------------------------------------------------------------------------
