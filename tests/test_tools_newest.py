@@ -109,9 +109,11 @@ def test_tests_are_told_as_pytest_names_them(tmp_path):
     }
 
 
-def test_pytest_that_does_not_come_to_its_end_is_no_success(tmp_path):
-    with pytest.raises(SystemExit, match="did not come to their end: pytest ended with 4"):
-        newest.run_tests(tmp_path / "results.xml", ["--no-such-option"])
+def test_pytest_that_does_not_come_to_its_end_is_no_success(monkeypatch):
+    monkeypatch.setattr(newest, "changes", dict)
+    monkeypatch.setattr(newest, "held_back", list)
+    with pytest.raises(SystemExit, match="did not come to their end: pytest's exit status was 4"):
+        newest.main(["--no-such-option"])
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,29 @@ def test_a_file_that_can_be_imported_again_and_a_whole_notebook_are_run_again(ma
 def test_a_release_that_cannot_be_put_back_is_only_named(monkeypatch):
     monkeypatch.setattr(newest, "pip_install", lambda *arguments: "no such release")
     assert newest.blame([IN_ALPHA], CHANGED, []) == {}
+
+
+def test_what_was_found_is_told_although_a_release_does_not_come_back(machine, monkeypatch):
+    to_blame, done = machine
+    to_blame["alpha==1.0"] = [IN_ALPHA.test]
+    pip_install = newest.pip_install
+
+    def without_the_newest(python, *arguments):
+        pip_install(python, *arguments)
+        return "no such release" if arguments[-1] == "alpha==2.0" else None
+
+    monkeypatch.setattr(newest, "pip_install", without_the_newest)
+    assert newest.blame([IN_ALPHA, IN_BETA], CHANGED, []) == {ALPHA: [IN_ALPHA]}
+    assert done[-1] == "alpha==2.0"
+
+
+def test_a_pin_with_which_the_tests_cannot_even_start_is_not_to_blame(machine, monkeypatch):
+    def run_tests(results, arguments):
+        raise newest.Unfinished
+
+    monkeypatch.setattr(newest, "run_tests", run_tests)
+    assert newest.blame([IN_ALPHA], CHANGED, []) == {}
+    assert machine[1] == ["alpha==1.0", "alpha==2.0"]
 
 
 def test_the_report_names_the_package_that_broke_a_test():

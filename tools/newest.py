@@ -9,6 +9,7 @@ test that passes then was broken by its release.  The report is printed, kept as
 `build/newest/report.md`, and added to a workflow's summary.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -29,6 +30,10 @@ from tools.install import CONSTRAINTS, ROOT, pip_install
 
 FOLDER = ROOT / "build" / "newest"
 NOT_FOR_NEWEST = "tests/test_repository.py::test_what_is_installed_here_is_what_is_pinned"
+
+
+class Unfinished(Exception):  # noqa: N818
+    """Pytest did not come to its end; the text says how it ended."""
 
 
 class Change(NamedTuple):
@@ -92,17 +97,14 @@ def held_back() -> list[str]:
 
 
 def run_tests(results: Path, arguments: list[str]) -> tuple[list[str], list[Failure]]:
-    """The tests that passed, and those that failed.
-
-    Raises SystemExit if pytest did not come to its end.
-    """
+    """The tests that passed, and those that failed; raises Unfinished."""
     results.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors"]
     command += ["--deselect", NOT_FOR_NEWEST]
     command += ["--junitxml", str(results), "-o", "junit_family=xunit1"]
     code = subprocess.run([*command, *arguments], cwd=ROOT).returncode
     if not results.exists():
-        sys.exit(f"The tests did not come to their end: pytest ended with {code}, see above.")
+        raise Unfinished(f"The tests did not come to their end: pytest's exit status was {code}.")
     passed, failed = [], []
     for case in ElementTree.parse(results).iter("testcase"):
         test = case.get("file", "")
@@ -149,12 +151,14 @@ def blame(
             continue
         # A notebook's cell needs the cells above it.
         tests = {test.partition("::")[0] if ".ipynb" in test else test for test, _ in mine}
-        passed, _ = run_tests(FOLDER / f"{change.package}.xml", [*options, *sorted(tests)])
-        if complaints := pip_install(python, "--no-deps", f"{change.package}=={change.newest}"):
-            sys.exit(complaints)
+        passed: list[str] = []
+        with contextlib.suppress(Unfinished):  # then this package is not the one
+            passed, _ = run_tests(FOLDER / f"{change.package}.xml", [*options, *sorted(tests)])
         if cured := [failure for failure in mine if failure.passed_in(passed)]:
             guilty[change] = cured
             undecided = [failure for failure in undecided if failure not in cured]
+        if pip_install(python, "--no-deps", f"{change.package}=={change.newest}"):
+            break  # what follows would not be tested with the newest
     return guilty
 
 
@@ -193,7 +197,10 @@ def report(
 def main(arguments: list[str]) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     changed, held = changes(), held_back()
-    passed, failures = run_tests(FOLDER / "results.xml", arguments)
+    try:
+        passed, failures = run_tests(FOLDER / "results.xml", arguments)
+    except Unfinished as end:
+        sys.exit(str(end))
     options = [argument for argument in arguments if argument.startswith("-")]
     text = report(passed, failures, blame(failures, changed, options), changed, held)
     (FOLDER / "report.md").write_text(text, encoding="utf-8")
