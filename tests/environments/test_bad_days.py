@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from contextlib import contextmanager
 from copy import deepcopy
@@ -10,7 +11,7 @@ import nbformat
 import psutil
 import pytest
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from tests.browser.explorer_driver import LIVE, answered, cut_lesson, saved_copy
 from tools import notebooks
@@ -214,3 +215,44 @@ def test_a_thousand_keys_in_a_burst_end_with_the_last_sentence(page, lab, tell):
     assert {"[CLS]", "it", "is", "over", ".", "[SEP]"} <= set(pieces)
     assert "It is over." in saved_copy(explorer, "It is over.")
     assert megabytes[-1] < megabytes[0] + 40
+
+
+# A kernel that dies -------------------------------------------------------------------------
+
+
+def kill_when_saved(process, folder):
+    """Kill a process (kill -9) as soon as there is a whole checkpoint."""
+    for _ in range(10 * PATIENCE):
+        if list(folder.glob("checkpoint-*")):
+            return process.kill()
+        time.sleep(0.1)
+
+
+def test_a_kernel_killed_in_training_is_restarted_and_goes_on(tmp_path, tell):
+    """The challenge with its exercises solved: after the restart it ends as if nothing had been."""
+    (path,) = [path for path in SOLVED if path.stem.startswith("challenge")]
+    training, folder = "challenge-5-fine-tune", tmp_path / "my-sentiment-model" / "checkpoints"
+    with kernel_of(path, tmp_path) as kernel:
+        before = [cell.id for cell in kernel.cells].index(training)
+        for cell in kernel.cells[:before]:
+            kernel.run(cell)
+        process = psutil.Process(kernel.client.km.provisioner.pid)
+        threading.Thread(target=kill_when_saved, args=(process, folder), daemon=True).start()
+        with pytest.raises(DeadKernelError):
+            kernel.run(kernel.cells[before])
+
+    expected = committed(path)
+    with kernel_of(path, tmp_path) as kernel:
+        found = {}
+        for cell in kernel.cells:
+            if cell.id == training:
+                assert "RESUME = False" in cell.source
+                cell.source = cell.source.replace("RESUME = False", "RESUME = True")
+            found[cell.id] = kernel.run(cell)
+            if cell.id == training:
+                printed = "".join(output.get("text", "") for output in cell.outputs)
+    resumed = re.search(r"Resumed after step (\d+) of (\d+)\.", printed)
+    assert resumed, printed
+    tell(f"killed, restarted, and went on: {resumed[0]}")
+    assert 0 < int(resumed[1]) < int(resumed[2])
+    assert [id for id in expected if found[id] != expected[id]] == [training]
