@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tools import chromium
 from tools.notebooks import SAME_EVERYWHERE
 
 os.environ.update(SAME_EVERYWHERE)
+settings.load_profile("ci")  # hypothesis tries the same examples in every run, and has no deadline
 
 
 @pytest.fixture(scope="session")
