@@ -123,10 +123,12 @@ def test_whoever_begins_with_a_later_section_is_told_what_comes_first(path, tmp_
                 whole += 1
             except CellExecutionError:
                 (error,) = [o for o in cells[id].outputs if o.output_type == "error"]
-                stopped[id] = re.sub(r"\x1b\[[\d;]*m", "", error.traceback[-1])
+                stopped[id] = f"{error.evalue}. {error.traceback[-1]}"
                 tell(f"{id}: {stopped[id]}")
     tell(f"{name(path)}: {len(later)} sections, {whole} of them run after the imports alone")
-    pattern = r"NameError: name '(\w+)' is not defined\n`\1` is made .* Run that cell first\. .+"
+    pattern = (
+        r"name '(\w+)' is not defined\. `\1` is made .* Run that cell first\. In JupyterLab, .+"
+    )
     assert [id for id, said in stopped.items() if not re.fullmatch(pattern, said)] == []
 
 
