@@ -148,6 +148,16 @@ def test_a_typed_sentence_shows_what_the_model_attends_to(explorer, source, scre
     explorer.screenshot(path=screenshots / "explorer_typed.png")
 
 
+def test_the_picture_in_the_readme_says_what_the_explorer_says(explorer, screenshots):
+    type_sentence(explorer, "The animal did not cross the street because it was too tired.")
+    explorer.get_by_role("combobox", name="Layer").select_option("4")
+    explorer.get_by_role("combobox", name="Head").select_option("12")
+    explorer.screenshot(path=screenshots / "attention_explorer.png")  # to be copied by hand
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    alt = re.search(r"!\[([^]]*)\]\(notebooks/images/attention_explorer\.png\)", readme)[1]
+    assert explorer.locator(".explorer-sentence").inner_text() in " ".join(alt.split())
+
+
 def test_every_layer_and_head_is_one_choice_away(explorer, source):
     sentence = "She read the old letter again."
     type_sentence(explorer, sentence)
