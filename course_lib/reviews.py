@@ -77,7 +77,7 @@ def load_published(name: str = "stanfordnlp/sst2") -> DatasetDict:
         CheckpointError: it could not be fetched or read; the message says why, and what to do.
         ReviewsError: it has not the splits or columns that are needed.
     """
-    from datasets.exceptions import DatasetsError
+    from datasets.exceptions import DataFilesNotFoundError, DatasetsError
     from huggingface_hub import constants
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
@@ -90,6 +90,8 @@ def load_published(name: str = "stanfordnlp/sst2") -> DatasetDict:
         if not offline:
             reach(f"{constants.ENDPOINT}/api/datasets/{name}")
         published = datasets.load_dataset(name)
+    except (DataFilesNotFoundError, RuntimeError) as error:  # only pickles, say; or it has a script
+        raise CheckpointError(f"{name} cannot be read ({error}). {advice}") from None
     except (HTTPError, OSError) as error:
         why = reason(OfflineModeIsEnabled() if offline else error, again)
         raise CheckpointError(f"{name} was not downloaded: {why}") from None

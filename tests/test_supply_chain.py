@@ -4,6 +4,7 @@ import ast
 import html.parser
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -18,7 +19,9 @@ import pytest
 
 from course_lib import checkpoints
 from tests.lab_server import lab_server
+from tests.loopback_hub import LoopbackHub
 from tests.sources import ROOT, python_sources, repository_files
+from tests.test_reviews import load_in_a_process, sst2
 from tests.test_tools_lab import wait_until_it_listens
 from tools import licences
 from tools.install import pins
@@ -450,3 +453,44 @@ def test_what_a_package_says_of_its_licence_is_understood(lines, its, tmp_path, 
             licences.licence("planted")
     else:
         assert licences.licence("planted") == its
+
+
+# A hub that means ill -----------------------------------------------------------------------
+
+
+class Evil:
+    """A pickle that makes a folder when it is loaded."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def test_code_in_a_public_data_set_is_not_run(tmp_path):
+    """Neither a script with the repository's name nor a pickle in the place of a table."""
+    mark = tmp_path / "it ran"
+    script, pickled = sst2(tmp_path / "script"), tmp_path / "pickled"
+    (script / "script.py").write_text(f"import os\nos.mkdir({str(mark)!r})\n")
+    pickled.mkdir()
+    for split in ("train", "validation", "test"):
+        (pickled / f"{split}.pkl").write_bytes(pickle.dumps(Evil(mark)))
+    with LoopbackHub() as hub:
+        hub.add("datasets/evil/script", script)
+        hub.add("datasets/evil/pickled", pickled)
+        said = load_in_a_process(tmp_path / "home", hub, "evil/script", "evil/pickled")
+    assert not mark.exists()
+    advice = "Take another data set, such as stanfordnlp/sst2."
+    assert [told[:2] for told in said] == [
+        [
+            "CheckpointError",
+            "evil/script cannot be read (Dataset scripts are no longer supported, but found "
+            f"script.py). {advice}",
+        ],
+        [
+            "CheckpointError",
+            "evil/pickled cannot be read (No (supported) data files found in evil/pickled). "
+            f"{advice}",
+        ],
+    ]
