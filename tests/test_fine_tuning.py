@@ -105,7 +105,7 @@ def loss_of(model, data):
 
 def press(at):
     """Press stop in a step."""
-    return lambda step: os.kill(os.getpid(), signal.SIGINT) if step == at else None
+    return lambda step: signal.raise_signal(signal.SIGINT) if step == at else None
 
 
 def same(history, other):
@@ -390,8 +390,8 @@ def test_pressing_stop_twice_interrupts_at_once(tmp_path, unbroken):
 
     def press_twice(step):
         if step == 8:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             pytest.fail("still running")
 
     with pytest.raises(KeyboardInterrupt):
@@ -673,8 +673,6 @@ def warm_up():
 
 @pytest.fixture(scope="module")
 def children(tmp_path_factory):
-    if not hasattr(os, "fork"):
-        pytest.skip("this system cannot fork")
     nursery = Nursery("tests.test_fine_tuning", tmp_path_factory.mktemp("nursery"))
     yield nursery
     nursery.close()
@@ -866,7 +864,7 @@ def test_another_error_is_not_blamed_on_the_disk(tmp_path):
         run(tmp_path, fail)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder cannot be synced")
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says which file a number stands for")
 def test_a_checkpoint_is_on_the_disk_before_it_is_sealed(tmp_path, monkeypatch):
     synced = []
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def script(path: Path, text: str) -> str:
-    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
     return str(path)
 
@@ -21,6 +21,8 @@ def script(path: Path, text: str) -> str:
 @pytest.fixture
 def empty_machine(tmp_path, monkeypatch):
     """A machine whose commands are those put into the folder returned."""
+    if os.name != "posix":
+        pytest.skip("its commands are shell scripts")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(chromium, "APPLICATIONS", [])
     monkeypatch.setattr(chromium, "playwrights_own", lambda: str(tmp_path / "missing"))

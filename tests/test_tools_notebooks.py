@@ -17,6 +17,8 @@ from nbformat import v4
 
 from tools import notebooks
 
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no modes and no signals")
+
 PICTURE = "Five points, the last one highest."
 EXPLORER = "The word it looks at because, 59 percent."
 WIDGET = notebooks.WIDGET
@@ -665,6 +667,7 @@ def test_without_paths_every_lesson_is_taken(path, monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+@posix
 def test_the_file_mode_stays(path):
     path.chmod(0o640)
     notebook = lesson()
@@ -674,6 +677,7 @@ def test_the_file_mode_stays(path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+@posix
 @pytest.mark.parametrize("death", ["os.kill(os.getpid(), 9)", "raise OSError(28, 'disk full')"])
 def test_a_death_while_writing_leaves_the_file(path, death):
     notebook = lesson()
@@ -871,6 +875,7 @@ def test_a_cell_that_never_ends_well_is_named(tmp_path, monkeypatch, capsys, sou
     assert path.read_bytes() == before
 
 
+@posix
 def test_killed_in_the_middle_the_file_is_as_it_was(tmp_path):
     path = tmp_path / "08_killed.ipynb"
     note = "import os, time\nopen('kernel', 'w').write(str(os.getpid()) + '.')\ntime.sleep(60)"

@@ -383,7 +383,7 @@ def stop_at(step):
     def pressed(model, batch):
         calls.append(batch)
         if len(calls) == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return noisy_loss(model, batch)
 
     return pressed
@@ -428,8 +428,8 @@ def test_pressing_stop_twice_interrupts_at_once():
     handler = signal.getsignal(signal.SIGINT)
 
     def pressed(model, batch):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         pytest.fail("still running")
 
     with pytest.raises(KeyboardInterrupt):
@@ -645,8 +645,6 @@ def warm_up():
 
 @pytest.fixture(scope="module")
 def children(tmp_path_factory):
-    if not hasattr(os, "fork"):
-        pytest.skip("this system cannot fork")
     nursery = Nursery("tests.test_training", tmp_path_factory.mktemp("nursery"))
     yield nursery
     nursery.close()
