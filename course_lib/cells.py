@@ -40,7 +40,9 @@ def _show(
         place = place.tb_next
     in_a_cell = place.tb_frame.f_globals is shell.user_ns
     if error.name and in_a_cell:
-        error.add_note(advice(error.name, *_running(shell)))
+        with suppress(OSError, ValueError, KeyError):  # a notebook that cannot be read
+            if note := advice(error.name, *_running(shell)):
+                error.add_note(note)
     shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 

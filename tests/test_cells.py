@@ -134,13 +134,29 @@ def test_in_a_function_of_a_cell_too(run):
 
 
 def test_other_errors_are_left_as_they_are(run):
-    assert run("1 / 0").rstrip().endswith("ZeroDivisionError: division by zero")
+    assert run("1 / 0").endswith("ZeroDivisionError: division by zero")
     assert "made under" not in run("def f():\n    print(model)\n    model = 1\nf()")
     if run.notebook_known:
-        assert run("print(modle)").rstrip().endswith("NameError: name 'modle' is not defined")
+        assert run("print(modle)").endswith("NameError: name 'modle' is not defined")
     said = run("raise NameError('of my own')")
-    assert said.rstrip().endswith("NameError: of my own")
+    assert said.endswith("NameError: of my own")
     library = (
         "import types, sys\nlib = types.ModuleType('lib')\nexec('def f(): model', lib.__dict__)"
     )
-    assert run(library + "\nlib.f()").rstrip().endswith("name 'model' is not defined")
+    assert run(library + "\nlib.f()").endswith("name 'model' is not defined")
+
+
+@pytest.mark.parametrize("damage", ['{"cells": [', "{}", "", b"\xff"])
+def test_a_notebook_that_cannot_be_read_costs_no_more_than_the_note(damage, run, lesson):
+    whole = lesson.read_bytes()
+    lesson.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
+    try:
+        said = run("print(model)")
+    finally:
+        lesson.write_bytes(whole)
+    error = "NameError: name 'model' is not defined"
+    if run.notebook_known:
+        assert said.endswith(error)
+        assert "made under" in run("print(model)")
+    else:
+        assert said.endswith(f"{error}\n{NO_NOTEBOOK.format('model')}")
