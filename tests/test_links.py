@@ -57,14 +57,15 @@ def words(token: dict) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """What a link can say behind # to lead to a heading, on GitHub and in JupyterLab.
+    """What a link can say behind # to lead to a heading: on GitHub, from a lesson in JupyterLab too.
 
-    GitHub writes all in lower case and leaves out signs, JupyterLab keeps both: a heading that is
-    linked to has neither capitals nor signs.
+    GitHub writes all in lower case and leaves out signs, JupyterLab keeps both; so a heading that a
+    lesson links to has neither capitals nor signs.
     """
     headings = [words(token) for token in tokens(document) if token["type"] == "heading"]
     github = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    return github & {heading.replace(" ", "-") for heading in headings}
+    jupyterlab = {heading.replace(" ", "-") for heading in headings}
+    return github & jupyterlab if "notebooks" in document.parts else github
 
 
 def dead(document: Path) -> list[str]:
@@ -75,7 +76,7 @@ def dead(document: Path) -> list[str]:
             continue
         path, _, anchor = unquote(link).partition("#")
         target = (document.parent / path).resolve() if path else document
-        inside_course = target.is_relative_to(ROOT) or target.is_relative_to(document.parent)
+        inside_course = target.is_relative_to(ROOT) or not document.is_relative_to(ROOT)
         if not (inside_course and target.exists()) or (anchor and anchor not in anchors(target)):
             found.append(link)
     return found
@@ -99,11 +100,12 @@ def test_links_are_looked_at():
         ("other.md", True),
         ("other.md#two-words", True),
         ("#here", True),
-        ("../folder/other.md", True),
+        ("../notebooks/other.md", True),
         ("lesson.ipynb#inside", True),
+        ("../page.md#on-github-only", True),
         ("https://example.org/nothing", True),
         ("othr.md", False),
-        ("folder/other.md", False),
+        ("notebooks/other.md", False),
         ("other.md#two", False),
         ("other.md#capitals-here", False),  # JupyterLab would not find it
         ("other.md#signs", False),
@@ -112,8 +114,9 @@ def test_links_are_looked_at():
     ],
 )
 def test_dead_links_are_recognised(tmp_path, link, alive):
-    folder = tmp_path / "folder"
+    folder = tmp_path / "notebooks"
     folder.mkdir()
+    (tmp_path / "page.md").write_text("# On GitHub only!\n")
     (folder / "other.md").write_text("# two words\n\n## Capitals here\n\n## signs?\n")
     cell = nbformat.v4.new_markdown_cell("Text.\n\n## inside")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "lesson.ipynb")
