@@ -57,7 +57,7 @@ def words(token: dict) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """What a link can say behind # to lead to a heading: on GitHub, from a lesson in JupyterLab too.
+    """What a link can say behind # to lead to a heading on GitHub, and from a lesson in JupyterLab.
 
     GitHub writes all in lower case and leaves out signs, JupyterLab keeps both; so a heading that a
     lesson links to has neither capitals nor signs.
