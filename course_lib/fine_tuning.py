@@ -14,7 +14,6 @@ gives logits (N, classes); `encode` is a function from texts to those two.
 """
 
 import argparse
-import gc
 import json
 import math
 import os
@@ -47,6 +46,7 @@ from transformers import (
 
 from course_lib.checkpoints import CheckpointError
 from course_lib.evaluation import Predict, scores
+from course_lib.meter import give_back_memory
 from course_lib.runs import History, check_finite, stop_between_steps
 from course_lib.saving import (
     MARK,
@@ -190,6 +190,7 @@ def fine_tune(
     with arguments.main_process_first(local=False), redirect_stdout(sys.stdout if first else None):
         start = _start(folder, resume, run, history)
     if len(history.losses) < steps and not history.stopped_improving(recipe.patience):
+        give_back_memory()
         watch = _Watch(run, history, recipe.patience, progress and first)
         trainer = _Trainer(
             model=model,
@@ -203,8 +204,8 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         with _prepared(model, recipe), watch.bar, stop_between_steps() as watch.stop:
             _train(trainer, folder, start)
-        del trainer
-        gc.collect()  # of the optimizer's state, which is twice as large as the weights
+        del trainer  # and the optimizer's state, which is twice as large as the weights
+        give_back_memory()
     if best := history.best_step:
         file = folder / f"checkpoint-{best}" / "model.safetensors"
         model.load_state_dict(safetensors.torch.load_file(file))

@@ -1,5 +1,8 @@
 """What a piece of work costs in seconds and memory, and which processors are free for it."""
 
+import contextlib
+import ctypes
+import gc
 import threading
 import time
 from typing import Self
@@ -50,3 +53,10 @@ def free_cores() -> int:
     """
     busy = psutil.cpu_percent(interval=0.5) / 100
     return max(1, round((psutil.cpu_count(logical=False) or 1) * (1 - busy)))
+
+
+def give_back_memory() -> None:
+    """Hand freed memory back to the system, where the C library (Linux's) would keep it."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,10 +1,11 @@
+import platform
 import subprocess
 import sys
 
 import psutil
 import pytest
 
-from course_lib.meter import Meter, free_cores
+from course_lib.meter import Meter, free_cores, give_back_memory
 
 WORK = """
 import time
@@ -54,3 +55,15 @@ def test_cores_that_others_use_are_left_to_them(monkeypatch, busy, free):
 def test_where_the_system_does_not_say_there_is_one(monkeypatch):
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: None)
     assert free_cores() == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only Linux's C library keeps it")
+def test_freed_memory_goes_back_to_the_system():
+    blocks = [b"x" * 64 * 1024 for _ in range(3000)]  # 197 MB, each too small for a mapping
+    guard = b"x" * 64 * 1024  # above them: what lies below it stays with the process
+    del blocks
+    process = psutil.Process()
+    before = process.memory_info().rss
+    give_back_memory()
+    assert before - process.memory_info().rss > 150e6
+    assert len(guard)
