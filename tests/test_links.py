@@ -109,6 +109,7 @@ def test_links_are_looked_at():
         ("other.md#two", False),
         ("other.md#capitals-here", False),  # JupyterLab would not find it
         ("other.md#signs", False),
+        ("other.md#signs?", False),  # nor GitHub this
         ("#there", False),
         ("lesson.ipynb#outside", False),
     ],
