@@ -193,6 +193,13 @@ def test_continuous_integration_calls_make_test_and_nothing_else():
     assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "CI=true exec make test </dev/null"]
 
 
+def test_what_is_installed_and_built_is_not_committed_and_can_be_cleaned():
+    clean = text("Makefile").partition("\nclean:")[2].split()
+    for folder in (".venv", ".venv-newest", "build"):
+        assert f"{folder}/" in text(".gitignore").splitlines()
+        assert folder in clean
+
+
 # Rules for the code -------------------------------------------------------------------------
 
 
