@@ -379,7 +379,7 @@ def imports_of_lessons():
 
 def calls_of(program, home):
     """The addresses that a program asks for in a new Python, with nothing switched off."""
-    switches = {"HOME": str(home), "HF_HOME": str(home), "IPYTHONDIR": str(home)}
+    switches = {"HF_HOME": str(home), "IPYTHONDIR": str(home)}
     environment = {name: value for name, value in os.environ.items() if name not in SAME_EVERYWHERE}
     report = "\nfor call in calls: print('called', *call)\n"
     done = subprocess.run(
