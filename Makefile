@@ -1,7 +1,7 @@
 # Everything here needs only Python 3.11 to 3.14 and make. `make` alone lists the targets.
 
 PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1 \
 	&& echo $$p && break; \
 	done),python3)
 INSTALL = $(PYTHON) tools/install.py

@@ -193,6 +193,16 @@ def test_continuous_integration_calls_make_test_and_nothing_else():
     assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "CI=true exec make test </dev/null"]
 
 
+@pytest.mark.parametrize(("system", "scripts"), [("", "bin"), ("Windows_NT", "Scripts")])
+def test_make_finds_the_environments_programs_on_every_system(system, scripts):
+    command = ["make", "--dry-run", "lab", f"OS={system}", "PYTHON=py"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines() == [
+        "py tools/install.py",
+        f".venv/{scripts}/python tools/lab.py ",
+    ]
+
+
 def test_what_is_installed_and_built_is_not_committed_and_can_be_cleaned():
     clean = text("Makefile").partition("\nclean:")[2].split()
     for folder in (".venv", ".venv-newest", "build"):
