@@ -61,7 +61,7 @@ for package in metadata.distributions():
     found[package.name.lower().replace("_", "-")] = [package.version, files]
 print(json.dumps(found))
 """
-LESSONS = [links.ROOT / name for name in links.lessons()]
+LESSONS = links.lessons()
 
 
 class Colab:
@@ -106,8 +106,8 @@ class Colab:
     def open(self, lesson: Path, archive: str) -> nbformat.NotebookNode:
         """A lesson, with another address for the course's archive."""
         notebook = nbformat.read(lesson, as_version=4)
-        cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
-        cell.source, count = re.subn(r'"https://[^"]*\.zip"', f'"{archive}"', cell.source)
+        first = notebooks.code_cells(notebook)[0]
+        first.source, count = re.subn(r'"https://[^"]*\.zip"', f'"{archive}"', first.source)
         assert count == 1
         return notebook
 
@@ -147,11 +147,11 @@ def colab(tmp_path_factory, missing):
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def archive(tmp_path_factory, clone):
     """The address of an archive of the last commit, as GitHub makes them."""
     folder = tmp_path_factory.mktemp("archive")
-    git = ["git", "-C", str(links.ROOT), "archive", "--prefix=course-0/", "-o"]
-    subprocess.run([*git, str(folder / "v0.zip"), "HEAD"], check=True)
+    archive = ["git", "archive", "--prefix=course-0/", "--output", folder / "v0.zip", "HEAD"]
+    subprocess.run(archive, cwd=clone, check=True)
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -168,13 +168,12 @@ def said(cell: nbformat.NotebookNode) -> str:
 
 
 @pytest.fixture(scope="module")
-def failed(colab, archive):
+def failed(colab, archive, clone):
     """What the first cell shows where the archive is not there.  Runs before all lessons."""
-    notebook = colab.open(LESSONS[0], archive.replace("v0", "v404"))
-    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    notebook.cells = [first]
-    colab.execute(notebook, allow_errors=True)
-    return first
+    notebook = colab.open(clone / LESSONS[0], archive.replace("v0", "v404"))
+    notebook.cells = notebooks.code_cells(notebook)[:1]
+    (cell,) = colab.execute(notebook, allow_errors=True)
+    return cell
 
 
 def test_a_failing_download_is_one_sentence(failed):
@@ -183,11 +182,11 @@ def test_a_failing_download_is_one_sentence(failed):
 
 
 @pytest.fixture(scope="module")
-def installed(failed, colab, archive):
+def installed(failed, colab, archive, clone):
     """The packages before and after the first lesson's first cell, and what that showed."""
     before = colab.packages()
-    notebook = colab.open(LESSONS[0], archive)
-    notebook.cells = [next(cell for cell in notebook.cells if cell.cell_type == "code")]
+    notebook = colab.open(clone / LESSONS[0], archive)
+    notebook.cells = notebooks.code_cells(notebook)[:1]
     (cell,) = colab.execute(notebook)
     return before, colab.packages(), cell
 
@@ -211,18 +210,19 @@ def test_nothing_that_is_loaded_is_renewed(installed, tell):
     assert said(cell) == ""
 
 
-def test_every_file_of_the_library_is_installed(installed, colab):
+def test_every_file_of_the_library_is_installed(installed, clone):
     _, after, _ = installed
-    listing = ["git", "-C", str(links.ROOT), "ls-tree", "-r", "--name-only", "HEAD", "course_lib"]
-    files = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    listing = ["git", "ls-files", "course_lib"]
+    listed = subprocess.run(listing, cwd=clone, capture_output=True, text=True, check=True)
+    files = listed.stdout.split()
     assert {Path(name).suffix for name in files} >= {".csv", ".js", ".css", ".json", ".safetensors"}
     assert sorted(name for name in after["course-lib"][1] if "dist-info" not in name) == files
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-def test_a_lesson_runs_to_its_end(lesson, colab, archive, installed, tell):
-    notebook = colab.open(lesson, archive)
-    committed = notebooks.code_cells(nbformat.read(lesson, as_version=4))
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_shows_what_it_shows_here(lesson, colab, archive, installed, clone, tell):
+    notebook = colab.open(clone / lesson, archive)
+    committed = notebooks.code_cells(nbformat.read(clone / lesson, as_version=4))
     cells = colab.execute(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell, same in zip(cells, committed, strict=True):
@@ -238,7 +238,7 @@ def test_a_lesson_runs_to_its_end(lesson, colab, archive, installed, tell):
         assert manager["url"] == "https://colab.example/manager.js"
     pictures = sum("image/png" in output.get("data", {}) for c in cells for output in c.outputs)
     tell(
-        f"{lesson.stem}: {len(cells)} cells with the same texts as here, {pictures} pictures, "
+        f"{lesson}: {len(cells)} cells with the same texts as here, {pictures} pictures, "
         f"{len(explorers)} explorers"
     )
 
@@ -261,3 +261,4 @@ def test_a_failing_installation_is_one_sentence(colab, installed):
     )
     assert colab.run("-c", prepare) == ""
     assert "sacrebleu" in colab.packages()
+    assert colab.run("-c", prepare, PIP_NO_INDEX="1", PIP_FIND_LINKS="") == ""  # no network needed
