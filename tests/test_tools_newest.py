@@ -1,7 +1,6 @@
 """What is said of the newest releases: which are newer, what failed, and which of them broke it."""
 
 import json
-import re
 import subprocess
 from importlib.metadata import version
 
@@ -33,21 +32,24 @@ def scratch(tmp_path, monkeypatch):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Records what is installed and tested; with a release in `to_blame` its tests pass."""
-    to_blame, done, installed = {}, [], set()
+    """A machine whose installations and runs are recorded.
 
-    def pip_install(python, *arguments):
-        installed.clear()
-        installed.add(arguments[-1])
-        done.append(arguments[-1])
+    `passes` says which tests pass with a release that is put in; those of "" pass the second time.
+    """
+    passes, done, installed = {}, [], [""]
+
+    def put(package, version):
+        installed[:] = [f"{package}=={version}"]
+        done.append(installed[0])
+        return installed[0] in passes or installed[0] in ("alpha==2.0", "beta-lib==4")
 
     def run_tests(results, arguments):
         done.append(arguments)
-        return [test for release in installed for test in to_blame.get(release, [])], []
+        return passes.get(installed[0], []), []
 
-    monkeypatch.setattr(newest, "pip_install", pip_install)
+    monkeypatch.setattr(newest, "put", put)
     monkeypatch.setattr(newest, "run_tests", run_tests)
-    return to_blame, done
+    return passes, done
 
 
 # What is newer ------------------------------------------------------------------------------
@@ -128,8 +130,8 @@ def test_packages_in_a_traceback_or_an_error_are_under_suspicion(failure, expect
 
 
 def test_a_package_is_to_blame_if_the_test_passes_without_its_release(machine):
-    to_blame, done = machine
-    to_blame["alpha==1.0"] = [IN_ALPHA.test]
+    passes, done = machine
+    passes |= {"alpha==1.0": [IN_ALPHA.test], "beta-lib==3": []}
     assert newest.blame([IN_ALPHA, IN_BETA, IN_NEITHER], CHANGED, ["-n2"]) == {ALPHA: [IN_ALPHA]}
     assert done == [
         *("alpha==1.0", ["-n2", IN_ALPHA.test], "alpha==2.0"),
@@ -138,72 +140,111 @@ def test_a_package_is_to_blame_if_the_test_passes_without_its_release(machine):
 
 
 def test_a_file_that_can_be_imported_again_and_a_whole_notebook_are_run_again(machine):
-    to_blame, done = machine
+    passes, done = machine
     cell = Failure("notebooks/08.ipynb::Cell 3", "ImportError: no x in alpha")
     both = Failure("tests/test_b.py", f"{IN_ALPHA.traceback}\n{IN_BETA.traceback}")
-    to_blame["alpha==1.0"] = [cell.test]
-    to_blame["beta-lib==3"] = ["tests/test_b.py::test_b"]
+    passes |= {"alpha==1.0": [cell.test], "beta-lib==3": ["tests/test_b.py::test_b"]}
     assert newest.blame([cell, both], CHANGED, []) == {ALPHA: [cell], BETA: [both]}
     assert done[1] == ["notebooks/08.ipynb", "tests/test_b.py"]
     assert done[4] == ["tests/test_b.py"]
 
 
-def test_a_release_that_cannot_be_put_back_is_only_named(monkeypatch):
-    monkeypatch.setattr(newest, "pip_install", lambda *arguments: "no such release")
+def test_a_pin_that_cannot_be_put_back_is_not_to_blame(machine):
+    passes, done = machine
     assert newest.blame([IN_ALPHA], CHANGED, []) == {}
+    assert done == ["alpha==1.0"]
 
 
-def test_what_was_found_is_told_although_a_release_does_not_come_back(machine, monkeypatch):
-    to_blame, done = machine
-    to_blame["alpha==1.0"] = [IN_ALPHA.test]
-    pip_install = newest.pip_install
-
-    def without_the_newest(python, *arguments):
-        pip_install(python, *arguments)
-        return "no such release" if arguments[-1] == "alpha==2.0" else None
-
-    monkeypatch.setattr(newest, "pip_install", without_the_newest)
-    assert newest.blame([IN_ALPHA, IN_BETA], CHANGED, []) == {ALPHA: [IN_ALPHA]}
-    assert done[-1] == "alpha==2.0"
+def test_what_was_found_is_told_although_a_release_does_not_come_back(machine):
+    passes, done = machine
+    gone = Change("alpha", "1.0", "2.1")
+    passes["alpha==1.0"] = [IN_ALPHA.test]
+    changed = {**CHANGED, "alpha": gone}
+    assert newest.blame([IN_ALPHA, IN_BETA], changed, []) == {gone: [IN_ALPHA]}
+    assert done[-1] == "alpha==2.1"
 
 
 def test_a_pin_with_which_the_tests_cannot_even_start_is_not_to_blame(machine, monkeypatch):
     def run_tests(results, arguments):
         raise newest.Unfinished
 
+    passes, done = machine
+    passes["alpha==1.0"] = []
     monkeypatch.setattr(newest, "run_tests", run_tests)
     assert newest.blame([IN_ALPHA], CHANGED, []) == {}
-    assert machine[1] == ["alpha==1.0", "alpha==2.0"]
+    assert done == ["alpha==1.0", "alpha==2.0"]
 
 
-def test_the_report_names_the_package_that_broke_a_test():
-    failures = [IN_ALPHA, IN_BETA, IN_NEITHER]
-    text = newest.report(
-        ["x"] * 7, failures, {ALPHA: [IN_ALPHA]}, CHANGED, ["gamma 1 (there is 2)"]
+@pytest.mark.parametrize("index", [True, False])
+def test_torch_is_put_back_from_where_it_came(index, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        newest, "install_cpu_torch", lambda python, torch: asked.append(torch) or index
     )
-    assert text.startswith("# The newest releases, on Python 3.")
-    assert re.findall(r"(?m)^(?:3 failed|##|  -|- `).*", text) == [
-        "3 failed, 7 passed.",
-        "## alpha 1.0 → 2.0 broke 1",
+    monkeypatch.setattr(newest, "pip_install", lambda python, *words: asked.append(words))
+    assert newest.put("torch", "2.15.0+cpu")
+    assert newest.put("alpha", "1.0")
+    pip = [] if index else [("--no-deps", "torch==2.15.0")]
+    assert asked == ["torch==2.15.0", *pip, ("--no-deps", "alpha==1.0")]
+
+
+@pytest.fixture
+def run(machine, monkeypatch, tmp_path):
+    """Run the tool where these tests fail the first time: its exit status and its report."""
+
+    def run(failures):
+        first = iter([(["a test"] * 7, failures)])
+        later = newest.run_tests
+        monkeypatch.setattr(newest, "run_tests", lambda *given: next(first, None) or later(*given))
+        monkeypatch.setattr(newest, "changes", lambda: CHANGED)
+        monkeypatch.setattr(newest, "held_back", lambda: ["gamma 1 (there is 2)"])
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+        code = newest.main(["-n2", "tests"])
+        text = (tmp_path / "build" / "report.md").read_text(encoding="utf-8")
+        assert (tmp_path / "summary.md").read_text(encoding="utf-8") == text
+        return code, [line for line in text.splitlines() if line]
+
+    return run
+
+
+def test_the_report_says_which_release_broke_what(machine, run, capsys):
+    passes, _ = machine
+    shaky = Failure("tests/test_c.py::test_c", "E   assert 1 == 2")
+    passes |= {"": [shaky.test], "alpha==1.0": [IN_ALPHA.test], "beta-lib==3": []}
+    code, lines = run([IN_ALPHA, IN_BETA, IN_NEITHER, shaky])
+    assert code == 1
+    assert lines[0].startswith("# The newest releases, on Python 3.")
+    assert lines[1:] == [
+        "4 failed, 7 passed.",
+        "## alpha 1.0 → 2.0 broke: 1",
+        "With the pinned release they pass.",
         "- `tests/test_a.py::test_a[1]`: TypeError: f() takes no width more",
-        "## No single package is to blame for 2",
-        "- `tests/test_b.py`: ImportError: cannot import name 'x' from 'beta.layers'",
-        "  - it names beta-lib 3 → 4",
+        "## Broken by no single release: 2",
+        "If `make test` passes on this machine, several releases together broke them.",
+        "- `tests/test_b.py`: ImportError: cannot import name 'x' from 'beta.layers'"
+        " (it names beta-lib 3 → 4)",
         "- `notebooks/08.ipynb::Cell 3`: '2' == '1' - 1 + 2",
+        "## Passed when run again: 1",
+        "- `tests/test_c.py::test_c`: assert 1 == 2",
         "## Newer than the pins: 2",
+        "- alpha 1.0 → 2.0",
+        "- beta-lib 3 → 4",
         "## Newer releases that something here does not allow: 1",
+        "- gamma 1 (there is 2)",
     ]
-    assert text.endswith("- gamma 1 (there is 2)\n")
+    assert "\n".join(lines[-2:]) in capsys.readouterr().out.replace("\n\n", "\n")
 
 
-@pytest.mark.parametrize(("failures", "code"), [([], 0), ([IN_NEITHER], 1)])
-def test_the_report_is_kept_and_handed_to_a_workflow(failures, code, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(newest, "changes", lambda: CHANGED)
-    monkeypatch.setattr(newest, "held_back", list)
-    monkeypatch.setattr(newest, "run_tests", lambda results, arguments: (["a test"], failures))
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    assert newest.main(["tests"]) == code
-    text = (tmp_path / "build" / "report.md").read_text(encoding="utf-8")
-    assert f"{len(failures)} failed, 1 passed." in text
-    assert (tmp_path / "summary.md").read_text(encoding="utf-8") == text
-    assert text in capsys.readouterr().out
+def test_a_test_that_passes_when_run_again_breaks_nothing(machine, run):
+    machine[0][""] = [IN_ALPHA.test]
+    code, lines = run([IN_ALPHA])
+    assert code == 0
+    assert "## Passed when run again: 1" in lines
+    assert machine[1] == [["-n2", IN_ALPHA.test]]
+
+
+def test_nothing_broken_is_said_as_well(machine, run):
+    code, lines = run([])
+    assert code == 0
+    assert lines[1:3] == ["0 failed, 7 passed.", "## Newer than the pins: 2"]
+    assert machine[1] == []

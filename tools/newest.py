@@ -3,19 +3,19 @@
     make test-newest                                          installs the newest, and runs all
     .venv-newest/bin/python -m tools.newest tests/test_x.py   some tests
 
-Arguments are pytest's, an option and its value in one: `--dist=loadscope`.  Newer packages that a
-failed test's traceback names are under suspicion, so each is put back to its pin for a moment: a
-test that passes then was broken by its release.  The report is printed, kept as
-`build/newest/report.md`, and added to a workflow's summary.
+Arguments are pytest's, an option and its value in one: `--dist=loadscope`.  What failed is run
+again.  If it fails again, the newer packages that its traceback names are under suspicion, so each
+is put back to its pin for a moment: a test that passes then was broken by its release.  The report
+is printed, kept as `build/newest/report.md`, and added to a workflow's summary.
 """
 
-import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tools.install import CONSTRAINTS, ROOT, pip_install
+from tools.install import CONSTRAINTS, ROOT, install_cpu_torch, pip_install
 
 FOLDER = ROOT / "build" / "newest"
 NOT_FOR_NEWEST = "tests/test_repository.py::test_what_is_installed_here_is_what_is_pinned"
@@ -103,7 +103,7 @@ def run_tests(results: Path, arguments: list[str]) -> tuple[list[str], list[Fail
     command += ["--deselect", NOT_FOR_NEWEST]
     command += ["--junitxml", str(results), "-o", "junit_family=xunit1"]
     code = subprocess.run([*command, *arguments], cwd=ROOT).returncode
-    if not results.exists():
+    if code not in (0, 1) or not results.exists():
         raise Unfinished(f"The tests did not come to their end: pytest's exit status was {code}.")
     passed, failed = [], []
     for case in ElementTree.parse(results).iter("testcase"):
@@ -139,76 +139,98 @@ def packages() -> dict[str, list[str]]:
     return {module: [str(canonicalize_name(name)) for name in found[module]] for module in found}
 
 
+def run_again(name: str, failures: list[Failure], options: list[str]) -> list[Failure]:
+    """Those of the failures that pass now."""
+    # A notebook's cell needs the cells above it.
+    tests = {test.partition("::")[0] if ".ipynb" in test else test for test, _ in failures}
+    try:
+        passed, _ = run_tests(FOLDER / f"{name}.xml", [*options, *sorted(tests)])
+    except Unfinished:
+        return []
+    return [failure for failure in failures if failure.passed_in(passed)]
+
+
+def put(package: str, version: str) -> bool:
+    """Install this version of a package beside all others as they are; whether that worked."""
+    python, wanted = Path(sys.executable), f"{package}=={Version(version).public}"
+    if package == "torch" and install_cpu_torch(python, wanted):
+        return True
+    return pip_install(python, "--no-deps", wanted) is None
+
+
 def blame(
     failures: list[Failure], changed: dict[str, Change], options: list[str]
 ) -> dict[Change, list[Failure]]:
     """For each newer package the tests that pass when it alone is put back to its pin."""
-    python, guilty, undecided = Path(sys.executable), {}, failures
+    guilty, undecided = {}, failures
     suspected = Counter(change for failure in failures for change in suspects(failure, changed))
     for change, _ in suspected.most_common():
         mine = [failure for failure in undecided if change in suspects(failure, changed)]
-        if not mine or pip_install(python, "--no-deps", f"{change.package}=={change.pinned}"):
+        if not mine or not put(change.package, change.pinned):
             continue
-        # A notebook's cell needs the cells above it.
-        tests = {test.partition("::")[0] if ".ipynb" in test else test for test, _ in mine}
-        passed: list[str] = []
-        with contextlib.suppress(Unfinished):  # then this package is not the one
-            passed, _ = run_tests(FOLDER / f"{change.package}.xml", [*options, *sorted(tests)])
-        if cured := [failure for failure in mine if failure.passed_in(passed)]:
+        if cured := run_again(change.package, mine, options):
             guilty[change] = cured
             undecided = [failure for failure in undecided if failure not in cured]
-        if pip_install(python, "--no-deps", f"{change.package}=={change.newest}"):
+        if not put(change.package, change.newest):
             break  # what follows would not be tested with the newest
     return guilty
 
 
-def report(
-    passed: list[str],
-    failures: list[Failure],
-    guilty: dict[Change, list[Failure]],
-    changed: dict[str, Change],
-    held: list[str],
-) -> str:
-    """What broke, what is newer, and what could not be newer; in Markdown."""
+def section(title: str, lines: list[str], explanation: str = "") -> list[str]:
+    before = [explanation, ""] if explanation else []
+    return [f"## {title}: {len(lines)}", "", *before, *lines, ""]
 
-    def told(failure: Failure) -> str:
-        return f"- `{failure.test}`: {' '.join(failure.error())[:200]}"
+
+def told(failure: Failure, names: Iterable[Change] = ()) -> str:
+    named = ", ".join(sorted(map(str, names)))
+    line = f"- `{failure.test}`: {' '.join(failure.error())[:200]}"
+    return f"{line} (it names {named})" if named else line
+
+
+def report(arguments: list[str]) -> tuple[str, bool]:
+    """Run the tests. What broke, and what is newer and is not, in Markdown; whether any broke.
+
+    Raises Unfinished.
+    """
+    changed = changes()
+    options = [argument for argument in arguments if argument.startswith("-")]
+    passed, failures = run_tests(FOLDER / "results.xml", arguments)
+    shaky = run_again("again", failures, options) if failures else []
+    broken = [failure for failure in failures if failure not in shaky]
+    guilty = blame(broken, changed, options)
+    blamed = [failure for tests in guilty.values() for failure in tests]
+    rest = [failure for failure in broken if failure not in blamed]
 
     version = ".".join(map(str, sys.version_info[:3]))
     lines = [f"# The newest releases, on Python {version}", ""]
     lines += [f"{len(failures)} failed, {len(passed)} passed.", ""]
-    for change, broken in guilty.items():
-        lines += [f"## {change} broke {len(broken)}", "", "With the pinned release they pass.", ""]
-        lines += [*map(told, broken), ""]
-    blamed = [failure for broken in guilty.values() for failure in broken]
-    if rest := [failure for failure in failures if failure not in blamed]:
-        lines += [f"## No single package is to blame for {len(rest)}", ""]
-        lines += ["If `make test` passes on this machine, several together broke them.", ""]
-        for failure in rest:
-            names = sorted(map(str, suspects(failure, changed)))
-            lines += [told(failure), *(f"  - it names {name}" for name in names)]
-        lines.append("")
-    lines += [f"## Newer than the pins: {len(changed)}", ""]
-    lines += [f"- {change}" for change in changed.values()]
-    lines += ["", f"## Newer releases that something here does not allow: {len(held)}", ""]
-    return "\n".join([*lines, *(f"- {package}" for package in held)]).rstrip() + "\n"
+    for change, tests in guilty.items():
+        explanation = "With the pinned release they pass."
+        lines += section(f"{change} broke", [told(failure) for failure in tests], explanation)
+    if rest:
+        explanation = "If `make test` passes on this machine, several releases together broke them."
+        shown = [told(failure, suspects(failure, changed)) for failure in rest]
+        lines += section("Broken by no single release", shown, explanation)
+    if shaky:
+        lines += section("Passed when run again", [told(failure) for failure in shaky])
+    lines += section("Newer than the pins", [f"- {change}" for change in changed.values()])
+    held = [f"- {package}" for package in held_back()]
+    lines += section("Newer releases that something here does not allow", held)
+    return "\n".join(lines).rstrip() + "\n", bool(broken)
 
 
 def main(arguments: list[str]) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    changed, held = changes(), held_back()
     try:
-        passed, failures = run_tests(FOLDER / "results.xml", arguments)
+        text, broken = report(arguments)
     except Unfinished as end:
         sys.exit(str(end))
-    options = [argument for argument in arguments if argument.startswith("-")]
-    text = report(passed, failures, blame(failures, changed, options), changed, held)
     (FOLDER / "report.md").write_text(text, encoding="utf-8")
     print(f"\n{text}")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with open(summary, "a", encoding="utf-8") as file:
             file.write(text)
-    return 1 if failures else 0
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
