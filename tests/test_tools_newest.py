@@ -149,10 +149,17 @@ def test_a_file_that_can_be_imported_again_and_a_whole_notebook_are_run_again(ma
     assert done[4] == ["tests/test_b.py"]
 
 
-def test_a_pin_that_cannot_be_put_back_is_not_to_blame(machine):
+def test_the_search_for_a_test_ends_with_the_first_release_that_broke_it(machine):
     passes, done = machine
+    both = Failure("tests/test_b.py::test_b", f"{IN_BETA.traceback}\n{IN_ALPHA.traceback}")
+    passes |= {"alpha==1.0": [both.test], "beta-lib==3": [both.test]}
+    assert newest.blame([both], CHANGED, []) == {ALPHA: [both]}
+    assert done == ["alpha==1.0", [both.test], "alpha==2.0"]
+
+
+def test_a_pin_that_cannot_be_put_back_is_not_to_blame(machine):
     assert newest.blame([IN_ALPHA], CHANGED, []) == {}
-    assert done == ["alpha==1.0"]
+    assert machine[1] == ["alpha==1.0"]
 
 
 def test_what_was_found_is_told_although_a_release_does_not_come_back(machine):
@@ -178,9 +185,12 @@ def test_a_pin_with_which_the_tests_cannot_even_start_is_not_to_blame(machine, m
 @pytest.mark.parametrize("index", [True, False])
 def test_torch_is_put_back_from_where_it_came(index, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        newest, "install_cpu_torch", lambda python, torch: asked.append(torch) or index
-    )
+
+    def install_cpu_torch(python, torch):
+        asked.append(torch)
+        return index
+
+    monkeypatch.setattr(newest, "install_cpu_torch", install_cpu_torch)
     monkeypatch.setattr(newest, "pip_install", lambda python, *words: asked.append(words))
     assert newest.put("torch", "2.15.0+cpu")
     assert newest.put("alpha", "1.0")

@@ -164,7 +164,7 @@ def blame(
     """For each newer package the tests that pass when it alone is put back to its pin."""
     guilty, undecided = {}, failures
     suspected = Counter(change for failure in failures for change in suspects(failure, changed))
-    for change, _ in suspected.most_common():
+    for change in sorted(suspected, key=lambda change: (-suspected[change], change)):
         mine = [failure for failure in undecided if change in suspects(failure, changed)]
         if not mine or not put(change.package, change.pinned):
             continue
