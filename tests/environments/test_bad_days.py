@@ -21,11 +21,14 @@ FOLDER = notebooks.ROOT / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
 SOLVED = sorted(FOLDER.glob("solutions/*.ipynb"))
 PATIENCE = 3600  # seconds for a cell, on a machine with other work
-DIFFERENT_AGAIN = {  # what these cells show when they are run again, in place of the same
+DIFFERENT_AGAIN = {  # what a cell shows that does not show the same when it is run again
     "08-causal-figure": "other random numbers",
     "08-invariants": "other random numbers",
+    "08b-three-code": "other random numbers",
     "08c-parity-block-run": "a block that has its weights already",
+    "challenge-5-one-batch": "a note: the cell has thrown away the model that it trained",
 }
+NOTE = r"name '(\w+)' is not defined: `\1` is made .* Run that cell first\. In JupyterLab, .+"
 
 
 class Kernel:
@@ -36,8 +39,14 @@ class Kernel:
         self.cells = notebooks.code_cells(client.nb)
 
     def run(self, cell):
-        """Run a cell. What it shows then, as nbval compares it."""
-        self.client.execute_cell(cell, self.client.nb.cells.index(cell))
+        """Run a cell. What it shows then, as nbval compares it; of a missing name, the note."""
+        try:
+            self.client.execute_cell(cell, self.client.nb.cells.index(cell))
+        except CellExecutionError:
+            (error,) = [output for output in cell.outputs if output.output_type == "error"]
+            said = f"{error.evalue}: {error.traceback[-1]}"
+            assert re.fullmatch(NOTE, said), f"{cell.id}: {said}"
+            return said
         return shown(cell, self.path)
 
 
@@ -96,40 +105,37 @@ def test_everything_may_be_run_again(path, tmp_path, tell):
 
 
 def sections(path):
-    """The code cells of each section, by its heading; those before the first under ""."""
-    parts, heading = {"": []}, ""
+    """The code cells of each section; the first has the imports."""
+    parts = [[]]
     for cell in notebooks.read(path).cells:
-        for line in cell.source.splitlines() if cell.cell_type == "markdown" else []:
-            if line.startswith("## "):
-                heading = line[3:]
         if cell.cell_type == "code":
-            parts.setdefault(heading, []).append(cell.id)
-    return parts
+            parts[-1].append(cell.id)
+        elif re.search(r"(?m)^## ", cell.source) and parts[-1]:
+            parts.append([])
+    return [part for part in parts if part]
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=name)
 def test_whoever_begins_with_a_later_section_is_told_what_comes_first(path, tmp_path, tell):
     """After the imports alone each section works, or names the cell that it needs."""
-    expected, (_, *later) = committed(path), sections(path)
-    whole, stopped = 0, {}
+    expected, (imports, *later) = committed(path), sections(path)
+    whole, changed = 0, set()
     for section in later:
         with kernel_of(path, tmp_path) as kernel:
             cells = {cell.id: cell for cell in kernel.cells}
-            for id in sections(path)[""]:
+            for id in imports:
                 kernel.run(cells[id])
-            try:
-                for id in sections(path)[section]:
-                    assert kernel.run(cells[id]) == expected[id], id
+            for id in section:
+                found = kernel.run(cells[id])
+                if isinstance(found, str):
+                    tell(f"{id}: {found}")
+                    break
+                if found != expected[id]:
+                    changed.add(id)
+            else:
                 whole += 1
-            except CellExecutionError:
-                (error,) = [o for o in cells[id].outputs if o.output_type == "error"]
-                stopped[id] = f"{error.evalue}. {error.traceback[-1]}"
-                tell(f"{id}: {stopped[id]}")
     tell(f"{name(path)}: {len(later)} sections, {whole} of them run after the imports alone")
-    pattern = (
-        r"name '(\w+)' is not defined\. `\1` is made .* Run that cell first\. In JupyterLab, .+"
-    )
-    assert [id for id, said in stopped.items() if not re.fullmatch(pattern, said)] == []
+    assert changed <= DIFFERENT_AGAIN.keys()
 
 
 # In JupyterLab ------------------------------------------------------------------------------
