@@ -12,12 +12,13 @@ TESTS := --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.
 	-n2 --dist=loadscope --ignore=tests/environments tests notebooks
 LAB_FLAGS ?=
 LESSON ?=
+BUDGETS_FLAGS ?=
 LOCK_FLAGS ?=
 
 # Text is UTF-8 everywhere, as from Python 3.15 on.
 export PYTHONUTF8 := 1
 
-.PHONY: help lab teach test test-environments test-newest notebooks slides slides-pdf solutions weights bench lock clean
+.PHONY: help lab teach test test-environments test-newest notebooks slides slides-pdf solutions weights bench budgets lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 24
@@ -75,6 +76,10 @@ weights: ## Train the translator and the language model that the course ships; m
 bench: ## Measure the speed of the course's code beside others'.
 	@$(INSTALL) test slides
 	$(BIN)/python -m tools.bench
+
+budgets: ## Measure what each lesson costs, hold it to its bounds, and write it into the lessons.
+	@$(INSTALL) test slides
+	$(BIN)/python -m tools.budgets $(BUDGETS_FLAGS)
 
 lock: ## Pin new dependencies; LOCK_FLAGS=--upgrade renews every pin.
 	$(PYTHON) -m tools.lock $(LOCK_FLAGS)
