@@ -26,6 +26,8 @@ PROXY = "configurable-http-proxy@5.3.0"
 COURSE = "attention-course"
 LESSON = "notebooks/08_self_attention.ipynb"
 STUDENTS = ["ada", "alan"]
+ANSWER = "  # mine"
+CORRECTION = "\n\nCorrected in term."
 
 
 @pytest.fixture(scope="module")
@@ -136,66 +138,101 @@ def watching(server):
         thread.join()
 
 
+def window(browser):
+    """A page in a window of its own, which keeps its cookies from the others."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(PATIENCE * 1000)
+    context.set_default_navigation_timeout(PATIENCE * 1000)
+    return context.new_page()
+
+
+def log_in(pages, address, password):
+    """Log in all students, none waiting for another, and wait for their JupyterLabs."""
+    for student, page in pages.items():
+        page.goto(f"{address}/hub/login")
+        page.get_by_label("Username").fill(student)
+        page.get_by_label("Password").fill(password)
+    for page in pages.values():
+        page.get_by_role("button", name="Sign in").click(no_wait_after=True)
+    for page in pages.values():
+        page.wait_for_selector(".jp-Launcher")
+
+
+def follow(link, pages):
+    """Follow a link in every page, and wait for the lesson and its kernel."""
+    for page in pages:
+        page.goto(link, wait_until="commit")
+    for page in pages:
+        page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+
+
+def answer(page):
+    """Write something into the cell 08-three-words and save."""
+    page.locator(".jp-CodeCell .cm-content", has_text='words = ["muddy"').click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(ANSWER)
+    page.locator(".lm-TabBar-tab.jp-mod-dirty").wait_for()
+    choose(page, "File", "Save Notebook")
+    page.locator(".lm-TabBar-tab.jp-mod-dirty").wait_for(state="detached")
+
+
+def correct(course):
+    """What an instructor does in term: a sentence more in the lesson, committed."""
+    notebook = nbformat.read(course / LESSON, as_version=4)
+    notebook.cells[0].source += CORRECTION
+    nbformat.write(notebook, course / LESSON)
+    me = ["-c", "user.name=Instructor", "-c", "user.email=instructor@example.org"]
+    commit = ["git", "-C", course, *me, "commit", "--quiet", "--all", "--message=A correction"]
+    subprocess.run(commit, check=True)
+
+
+def sources(course):
+    """What the lesson's cells say in a copy of the course, by their ids."""
+    cells = nbformat.read(course / LESSON, as_version=4).cells
+    return {cell.id: cell.source for cell in cells}
+
+
 def test_two_students_work_on_a_hub(hub, address, browser, folder, screenshots, tell):
     hub_address, hub_process, password = hub
-    patience = PATIENCE * 1000
-    with contextlib.ExitStack() as windows:
-        pages = {}
-        for student in STUDENTS:
-            context = browser.new_context(viewport={"width": 1280, "height": 1000})
-            windows.callback(context.close)
-            context.set_default_timeout(patience)
-            context.set_default_navigation_timeout(patience)
-            pages[student] = context.new_page()
-            pages[student].goto(f"{hub_address}/hub/login")
-            pages[student].get_by_label("Username").fill(student)
-            pages[student].get_by_label("Password").fill(password)
-        for page in pages.values():
-            page.get_by_role("button", name="Sign in").click(no_wait_after=True)
-        for page in pages.values():
-            page.wait_for_selector(".jp-Launcher")
-        idle = memory(family(servers(hub_process)[STUDENTS[0]]))
+    published = folder / "published" / COURSE
+    hers, his = (folder / "homes" / student / COURSE for student in STUDENTS)
+    pages = {student: window(browser) for student in STUDENTS}
+    page, figures = pages["ada"], {}
 
-        link = links.published()._replace(address=address).hub(hub_address, LESSON)
-        for page in pages.values():
-            page.goto(link, wait_until="commit")
-        for page in pages.values():
-            page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")
-            page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
-        opened = memory(family(servers(hub_process)[STUDENTS[0]]))
-        assert set(servers(hub_process)) == set(STUDENTS)
+    log_in(pages, hub_address, password)
+    assert set(servers(hub_process)) == set(STUDENTS)
+    server = servers(hub_process)["ada"]
+    figures["her server alone"] = memory(family(server))
 
-        page = pages[STUDENTS[0]]
-        with watching(servers(hub_process)[STUDENTS[0]]) as seen:
-            run_all(page, timeout=4 * PATIENCE)
-        explorer = page.locator(".explorer:not(.explorer-copy)").first
-        explorer.scroll_into_view_if_needed()
-        explorer.get_by_label("Your sentence").wait_for()
-        page.screenshot(path=screenshots / "jupyterhub.png")
-        done = memory(family(servers(hub_process)[STUDENTS[0]]))
-        choose(page, "File", "Save Notebook")
-        page.locator(".jp-mod-current:not(.jp-mod-dirty)").first.wait_for()
+    link = links.published()._replace(address=address).hub(hub_address, LESSON)
+    follow(link, pages.values())
+    figures["lesson 08 open, its kernel idle"] = memory(family(server))
 
-        assert listening_on(family(hub_process)) == {"127.0.0.1"}
+    with watching(server) as seen:
+        run_all(page, timeout=4 * PATIENCE)
+    explorer = page.locator(".explorer:not(.explorer-copy)").first
+    explorer.scroll_into_view_if_needed()
+    explorer.get_by_label("Your sentence").wait_for()
+    page.screenshot(path=screenshots / "jupyterhub.png")
+    figures["lesson 08 running, at most"] = max(seen)
+    figures["lesson 08 run to its end"] = memory(family(server))
+    assert listening_on(family(hub_process)) == {"127.0.0.1"}
 
-    published = nbformat.read(folder / "published" / COURSE / LESSON, as_version=4).cells
-    saved = [folder / "homes" / student / COURSE / LESSON for student in STUDENTS]
-    mine, others = (nbformat.read(file, as_version=4).cells for file in saved)
-    assert others == published
-    assert mine != published
-    assert [cell.source for cell in mine] == [cell.source for cell in published]
+    before = sources(published)
+    answer(page)
+    assert sources(his) == before
+    assert sources(hers) == {**before, "08-three-words": before["08-three-words"] + ANSWER}
 
-    for when, (shared, own) in {
-        "server alone": idle,
-        "lesson 08 open, its kernel idle": opened,
-        "lesson 08 running, the most": max(seen),
-        "lesson 08 run to its end": done,
-    }.items():
-        tell(f"one of two students, {when}: {shared / 1e6:.0f} MB, its own {own / 1e6:.0f} MB")
-    hub_alone = memory([hub_process, *proxy_processes(hub_process)])
-    tell(f"the hub and its proxy: {hub_alone[0] / 1e6:.0f} MB")
+    correct(published)
+    follow(link, [page])
+    page.get_by_text(CORRECTION.strip()).wait_for()
+    assert sources(hers)["08-three-words"] == before["08-three-words"] + ANSWER
+    assert sources(hers)["08-title"] == before["08-title"] + CORRECTION
 
-
-def proxy_processes(hub):
-    """The processes of the hub's proxy."""
-    return [one for one in hub.children() if "configurable-http-proxy" in " ".join(one.cmdline())]
+    for when, (shared, own) in figures.items():
+        tell(f"one of two students, {when}: {shared / 1e6:.0f} MB, her own {own / 1e6:.0f} MB")
+    proxy = [one for one in hub_process.children() if one.name().startswith("node")]
+    tell(f"the hub and its proxy: {memory([hub_process, *proxy])[0] / 1e6:.0f} MB")
+    for page in pages.values():
+        page.context.close()
