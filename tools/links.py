@@ -38,8 +38,9 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    course = "{archive}"
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", course]
+    course = "{address}"
+    archive = f"{{course}}/archive/refs/tags/{tag}.zip"
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", archive]
     missing = importlib.util.find_spec("course_lib") is None
     if missing and subprocess.run(pip, capture_output=True).returncode:
         sys.exit("The course could not be downloaded. Run this cell again in a minute.")
@@ -70,7 +71,7 @@ class Repository(NamedTuple):
         return f"https://colab.research.google.com/github/{place}"
 
     def colab_cell(self) -> str:
-        return COLAB_CELL.format(archive=f"{self.address}/archive/refs/tags/{self.tag}.zip")
+        return COLAB_CELL.format(address=self.address, tag=self.tag)
 
     def binder(self, notebook: str) -> str:
         """The link that opens a notebook in JupyterLab on Binder."""

@@ -29,7 +29,7 @@ def cell(browser, tmp_path_factory):
     with LabSession(notebooks, scratch) as lab:
         lab.open(page, LESSON)
         choose(page, "Edit", "Clear Outputs of All Cells")
-        imports = page.locator(".jp-CodeCell").first
+        imports = page.locator(".jp-CodeCell", has_text="import check, hint").first
         imports.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         imports.get_by_text("[1]:").wait_for(timeout=60_000)

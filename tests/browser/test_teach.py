@@ -126,7 +126,8 @@ def test_type_is_large_and_a_line_has_about_70_characters(page):
 def test_nothing_is_cut_off_or_wider_than_the_page(page):
     assert page.locator(".explorer").count() == 3
     assert page.evaluate(CUT) == []
-    heights = page.locator(".jp-Notebook img").evaluate_all("all => all.map(x => x.clientHeight)")
+    figures = page.locator(".jp-OutputArea img")
+    heights = figures.evaluate_all("all => all.map(x => x.clientHeight)")
     assert len(heights) >= 8
     assert max(heights) <= 0.75 * 720 + 1
     assert min(heights) > 200

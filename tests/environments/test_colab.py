@@ -65,7 +65,7 @@ LESSONS = links.lessons()
 
 
 class Colab:
-    """A runtime of Colab's: packages, a kernel, and the archive of the course."""
+    """A runtime of Colab's: packages, a kernel, and what its kernel has imported."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.venv = folder, folder / "venv"
@@ -103,12 +103,12 @@ class Colab:
         """Name -> version, and when each file was written."""
         return json.loads(self.run("-c", STATE))
 
-    def open(self, lesson: Path, archive: str) -> nbformat.NotebookNode:
-        """A lesson, with another address for the course's archive."""
+    def open(self, lesson: Path, address: str) -> nbformat.NotebookNode:
+        """A lesson, with another address of the repository in its first cell."""
         notebook = nbformat.read(lesson, as_version=4)
         first = notebooks.code_cells(notebook)[0]
-        first.source, count = re.subn(r'"https://[^"]*\.zip"', f'"{archive}"', first.source)
-        assert count == 1
+        assert links.published().address in first.source
+        first.source = first.source.replace(links.published().address, address)
         return notebook
 
     def execute(self, notebook: nbformat.NotebookNode, **options) -> list[nbformat.NotebookNode]:
@@ -147,15 +147,17 @@ def colab(tmp_path_factory, missing):
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory, clone):
-    """The address of an archive of the last commit, as GitHub makes them."""
-    folder = tmp_path_factory.mktemp("archive")
-    archive = ["git", "archive", "--prefix=course-0/", "--output", folder / "v0.zip", "HEAD"]
+def github(tmp_path_factory, clone):
+    """An address that serves the last commit by the version's tag, as GitHub serves archives."""
+    folder = tmp_path_factory.mktemp("github")
+    file = folder / "archive" / "refs" / "tags" / f"{links.published().tag}.zip"
+    file.parent.mkdir(parents=True)
+    archive = ["git", "archive", "--prefix=attention-course/", "--output", file, "HEAD"]
     subprocess.run(archive, cwd=clone, check=True)
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v0.zip"
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
@@ -168,9 +170,9 @@ def said(cell: nbformat.NotebookNode) -> str:
 
 
 @pytest.fixture(scope="module")
-def failed(colab, archive, clone):
+def failed(colab, github, clone):
     """What the first cell shows where the archive is not there.  Runs before all lessons."""
-    notebook = colab.open(clone / LESSONS[0], archive.replace("v0", "v404"))
+    notebook = colab.open(clone / LESSONS[0], f"{github}/nowhere")
     notebook.cells = notebooks.code_cells(notebook)[:1]
     (cell,) = colab.execute(notebook, allow_errors=True)
     return cell
@@ -182,10 +184,10 @@ def test_a_failing_download_is_one_sentence(failed):
 
 
 @pytest.fixture(scope="module")
-def installed(failed, colab, archive, clone):
+def installed(failed, colab, github, clone):
     """The packages before and after the first lesson's first cell, and what that showed."""
     before = colab.packages()
-    notebook = colab.open(clone / LESSONS[0], archive)
+    notebook = colab.open(clone / LESSONS[0], github)
     notebook.cells = notebooks.code_cells(notebook)[:1]
     (cell,) = colab.execute(notebook)
     return before, colab.packages(), cell
@@ -220,8 +222,8 @@ def test_every_file_of_the_library_is_installed(installed, clone):
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_shows_what_it_shows_here(lesson, colab, archive, installed, clone, tell):
-    notebook = colab.open(clone / lesson, archive)
+def test_a_lesson_shows_what_it_shows_here(lesson, colab, github, installed, clone, tell):
+    notebook = colab.open(clone / lesson, github)
     committed = notebooks.code_cells(nbformat.read(clone / lesson, as_version=4))
     cells = colab.execute(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
