@@ -111,11 +111,14 @@ def test_tests_are_told_as_pytest_names_them(tmp_path):
     }
 
 
-def test_pytest_that_does_not_come_to_its_end_is_no_success(monkeypatch):
+@pytest.mark.parametrize(("argument", "status"), [("--no-such-option", 4), ("-knothing", 5)])
+def test_pytest_that_does_not_come_to_its_end_is_no_success(argument, status, monkeypatch):
     monkeypatch.setattr(newest, "changes", dict)
     monkeypatch.setattr(newest, "held_back", list)
-    with pytest.raises(SystemExit, match="did not come to their end: pytest's exit status was 4"):
-        newest.main(["--no-such-option"])
+    with pytest.raises(
+        SystemExit, match=f"not come to their end: pytest's exit status was {status}"
+    ):
+        newest.main([argument])
 
 
 @pytest.mark.parametrize(
