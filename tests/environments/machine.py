@@ -41,8 +41,8 @@ class MemoryLimit:
     Children of what runs in it belong to it, too.  Whatever still runs at the end is killed.
 
     Attributes:
-        peak: the most bytes it held.  The kernel counts the files that it read for the group (page
-            cache) up to the limit, and drops them before it kills.
+        peak: the most bytes it held.  Files that the kernel read for the group (page cache) count,
+            unless somebody else had read them before.  It drops them before it kills.
         anonymous: the most bytes its processes held themselves, which nothing but their end gives
             back.  Looked at ten times a second.
         killed: how many processes the kernel has killed for their memory.

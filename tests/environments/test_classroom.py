@@ -91,7 +91,11 @@ def hub(proxy, folder):
         "Spawner": {
             "cmd": [sys.executable, "-m", "jupyterhub.singleuser", "--allow-root"],
             "default_url": "/lab",
-            "environment": {**SAME_EVERYWHERE, "JUPYTERLAB_SETTINGS_DIR": f"{folder}/settings"},
+            "environment": {
+                **SAME_EVERYWHERE,
+                "JUPYTERLAB_SETTINGS_DIR": f"{folder}/settings",
+                "OMP_NUM_THREADS": "1",  # else the students' threads wait for each other
+            },
             "start_timeout": PATIENCE,
             "http_timeout": PATIENCE,
         },
