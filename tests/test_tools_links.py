@@ -286,11 +286,15 @@ def test_what_lacks_its_place_is_named_and_left(copy, capsys, name, old, new, me
     assert contents(copy)[name] == before
 
 
-def test_a_citation_names_the_address(copy, capsys):
+@pytest.mark.parametrize("missing", ["repository-code", "version"])
+def test_a_citation_names_address_and_version(copy, capsys, missing):
     path = copy / "CITATION.cff"
-    path.write_text('title: "A course"\nrepository-code: "https://example.org"\n')
+    stale = 'cff-version: 1.2.0\nversion: 0.0.0\nrepository-code: "https://example.org"\n'
+    path.write_text(stale)
     assert links.main([]) == 0
-    assert path.read_text() == f'title: "A course"\nrepository-code: "{HERE.address}"\n'
-    path.write_text('title: "A course"\n')
+    assert path.read_text() == (
+        f'cff-version: 1.2.0\nversion: {HERE.version}\nrepository-code: "{HERE.address}"\n'
+    )
+    path.write_text(stale.replace(f"\n{missing}", "\nother"))
     assert links.main([]) == 1
-    assert "CITATION.cff: it has no line repository-code" in capsys.readouterr().err
+    assert f"CITATION.cff: it has no line {missing}" in capsys.readouterr().err

@@ -10,7 +10,7 @@ Address and version are written in pyproject.toml.  From there they go
 - into the passage `links` of each notebook's first cell and of README.md: a badge that opens the
   notebook on Colab, and one that opens it on Binder;
 - into each notebook's first code cell, `<lesson>-colab`, which installs the course on Colab;
-- into CITATION.cff.
+- into CITATION.cff, the version too.
 
 These links lead to the tag of the version, such as `v0.1.0`: a notebook is opened with the library
 that it was written for, and Binder builds its image once for each version.  nbgitpuller follows the
@@ -127,10 +127,12 @@ def stamp_readme(content: bytes, name: str, repository: Repository) -> bytes:
 
 
 def stamp_citation(content: bytes, name: str, repository: Repository) -> bytes:
-    line = f'repository-code: "{repository.address}"'
-    text, count = re.subn(r"(?m)^repository-code:.*$", lambda _: line, content.decode())
-    if not count:
-        raise LinkError("it has no line repository-code")
+    text = content.decode()
+    lines = {"repository-code": f'"{repository.address}"', "version": repository.version}
+    for field, value in lines.items():
+        text, count = re.subn(rf"(?m)^({field}:).*$", rf"\1 {value}", text)
+        if not count:
+            raise LinkError(f"it has no line {field}")
     return text.encode()
 
 
