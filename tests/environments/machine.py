@@ -19,13 +19,13 @@ PATIENCE = 300  # seconds for a server to start or to stop, on a machine that is
 GROUPS = Path("/sys/fs/cgroup")
 # The files and fields in which both versions of Linux' control groups say the same.
 VERSION_1 = {
-    "limits": ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+    "limit": "memory.limit_in_bytes",
     "peak": "memory.max_usage_in_bytes",
     "anonymous": "total_rss",
     "events": "memory.oom_control",
 }
 VERSION_2 = {
-    "limits": ["memory.max"],
+    "limit": "memory.max",
     "peak": "memory.peak",
     "anonymous": "anon",
     "events": "memory.events",
@@ -42,7 +42,7 @@ class MemoryLimit:
 
     Attributes:
         peak: the most bytes it held.  Files that the kernel read for the group (page cache) count,
-            unless somebody else had read them before.  It drops them before it kills.
+            unless they were in memory already; it drops them before it kills.
         anonymous: the most bytes its processes held themselves, which nothing but their end gives
             back.  Looked at ten times a second.
         killed: how many processes the kernel has killed for their memory.
@@ -56,18 +56,20 @@ class MemoryLimit:
         self.limit = limit
         name = f"attention-course-{secrets.token_hex(4)}"
         if (GROUPS / "cgroup.controllers").exists():
-            self._files, self.folder = VERSION_2, GROUPS / name  # no group with processes has some
+            # Below the root, since no group that has processes itself can have limited ones in it.
+            self._files, self.folder = VERSION_2, GROUPS / name
         else:
             self._files, self.folder = VERSION_1, own_group() / name
 
     def __enter__(self) -> "MemoryLimit":
         as_root('mkdir "$1"', self.folder)
         try:
-            for file in self._files["limits"]:
-                if (self.folder / file).exists() or file == self._files["limits"][0]:
-                    as_root('echo "$2" > "$1"', self.folder / file, self.limit)
-            if (self.folder / "memory.swap.max").exists():
-                as_root('echo 0 > "$1"', self.folder / "memory.swap.max")
+            as_root('echo "$2" > "$1"', self.folder / self._files["limit"], self.limit)
+            # A machine with swap would go on there: version 1 limits the sum, version 2 swap alone.
+            swap = {"memory.memsw.limit_in_bytes": self.limit, "memory.swap.max": 0}
+            for file, most in swap.items():
+                if (self.folder / file).exists():
+                    as_root('echo "$2" > "$1"', self.folder / file, most)
         except subprocess.CalledProcessError:
             as_root('rmdir "$1"', self.folder)
             raise
