@@ -102,7 +102,6 @@ def hub(proxy, folder):
     }
     file = folder / "hub.json"
     file.write_text(json.dumps(configuration))
-    file.chmod(0o600)
     command = [sys.executable, "-m", "jupyterhub", f"--config={file}"]
     address = f"http://127.0.0.1:{port}"
     with serving(command, partial(answers, f"{address}/hub/health"), folder / "hub.log") as server:
