@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import gc
 import threading
 import time
 from typing import Self
@@ -57,6 +56,5 @@ def free_cores() -> int:
 
 def give_back_memory() -> None:
     """Hand freed memory back to the system, where the C library (Linux's) would keep it."""
-    gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

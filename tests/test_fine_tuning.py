@@ -56,7 +56,7 @@ def rows(count, seed):
 
 TRAIN, VALIDATION = list(rows(50, seed=1)), list(rows(21, seed=2))
 FLIPPED = [{**row, "label": 1 - row["label"]} for row in VALIDATION]  # more learnt, more wrong
-RECIPE = Recipe(2, batch_size=8, learning_rate=0.01, precision="float32", validations=4)
+RECIPE = Recipe(2, 8, 0.01, precision="float32", dropout=None, validations=4)
 STEPS, EVERY = 12, 3  # steps of such a run, and steps from one validation to the next
 
 
