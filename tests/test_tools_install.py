@@ -115,6 +115,7 @@ def test_an_index_out_of_reach_is_given_up_within_seconds(kind, capsys, monkeypa
 def test_an_index_that_trickles_is_given_up_within_seconds(monkeypatch):
     def hang(*arguments, **keywords):
         time.sleep(30)
+        raise TimeoutError
 
     monkeypatch.setattr("urllib.request.urlopen", hang)
     start = time.monotonic()
