@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import threading
 import time
 from typing import Self
@@ -48,10 +49,13 @@ class Meter:
 def free_cores() -> int:
     """The cores that other programs leave free, one at least; looks for half a second.
 
-    Two threads of torch of which one waits for another program are slower than a single one.
+    Two threads of torch of which one waits for another program are slower than a single one.  No
+    more than OMP_NUM_THREADS allows, which a hub sets where many share a computer.
     """
+    cores = psutil.cpu_count(logical=False) or 1
+    allowed = int(os.environ.get("OMP_NUM_THREADS") or cores)
     busy = psutil.cpu_percent(interval=0.5) / 100
-    return max(1, round((psutil.cpu_count(logical=False) or 1) * (1 - busy)))
+    return max(1, min(allowed, round(cores * (1 - busy))))
 
 
 def give_back_memory() -> None:

@@ -47,9 +47,17 @@ def test_it_ends_its_watch_when_the_work_fails():
 
 @pytest.mark.parametrize(("busy", "free"), [(0, 4), (50, 2), (100, 1)])
 def test_cores_that_others_use_are_left_to_them(monkeypatch, busy, free):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval: busy)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
     assert free_cores() == free
+
+
+def test_a_hub_that_gives_few_cores_is_obeyed(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 0.0)
+    assert free_cores() == 2
 
 
 def test_where_the_system_does_not_say_there_is_one(monkeypatch):
