@@ -53,6 +53,7 @@ test-newest: ## Check the newest release of every dependency instead of the pins
 notebooks: ## Run every notebook from top to bottom, and bring it into its committed form.
 	@$(INSTALL) test slides
 	$(BIN)/python tools/solved.py --to notebooks/solutions notebooks/challenge_*.ipynb
+	$(BIN)/python -m tools.links
 	$(BIN)/python tools/notebooks.py execute
 	$(BIN)/python tools/notebooks.py normalise
 
