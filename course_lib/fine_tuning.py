@@ -367,7 +367,7 @@ class _Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.update()
-        if state.global_step % 20 == 0:  # batches of all lengths leave holes of all sizes
+        if state.global_step % 10 == 0:  # batches of all lengths leave holes of all sizes
             give_back_memory()
         stop = torch.tensor(int(self.stop.is_set()), device=args.device)
         if torch.distributed.is_initialized():  # all stop at the same step

@@ -195,7 +195,7 @@ def test_continuous_integration_calls_make_test_and_nothing_else():
 
 @pytest.mark.parametrize(("system", "scripts"), [("", "bin"), ("Windows_NT", "Scripts")])
 def test_make_finds_the_environments_programs_on_every_system(system, scripts):
-    command = ["make", "--dry-run", "lab", f"OS={system}", "PYTHON=py"]
+    command = ["make", "--no-print-directory", "--dry-run", "lab", f"OS={system}", "PYTHON=py"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown.splitlines() == [
         "py tools/install.py",

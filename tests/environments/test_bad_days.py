@@ -25,9 +25,7 @@ DIFFERENT_AGAIN = {  # what a cell shows that does not show the same when it is 
     "08-causal-figure": "other random numbers",
     "08-invariants": "other random numbers",
     "08b-three-code": "other random numbers",
-    "08c-parity-block-run": "a block that has its weights already",
     "challenge-5-one-batch": "a note: the cell has thrown away the model that it trained",
-    "challenge-explorer": "the verdict of an encoder that was fine-tuned once more",
 }
 NOTE = r"name '(\w+)' is not defined: `\1` is made .* Run that cell first\. In JupyterLab, .+"
 
