@@ -9,6 +9,7 @@ here or do without the package.
 import re
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
@@ -37,7 +38,12 @@ ELSEWHERE = {"appnope": "BSD", "pywinpty": "MIT", "triton": "MIT"}
 def runtime_packages() -> set[str]:
     """What the course needs here to run, and what that needs, as far as it is installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    waiting = [Requirement(line) for line in project["dependencies"]]
+    return with_dependencies(map(Requirement, project["dependencies"]))
+
+
+def with_dependencies(requirements: Iterable[Requirement]) -> set[str]:
+    """The packages required, and what they require in turn, as far as they are installed."""
+    waiting = list(requirements)
     found: set[str] = set()
     seen: set[str] = set()
     while waiting:
