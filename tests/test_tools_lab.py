@@ -73,6 +73,18 @@ def test_what_would_go_to_the_network_is_off(server):
     assert all(extension in disabled for extension in lab.GO_TO_THE_NETWORK)
 
 
+def test_every_notebook_is_trusted_solved_ones_too(server):
+    host, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/.*(token=\w+)", server).groups()
+    solved = list(lab.ROOT.glob("notebooks/solutions/*.ipynb"))
+    assert solved
+    for path in [*lab.lessons(), *solved]:
+        place = path.relative_to(lab.ROOT).as_posix()
+        with urllib.request.urlopen(f"{host}/api/contents/{place}?{token}") as reply:
+            cells = json.load(reply)["content"]["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert all(cell["metadata"]["trusted"] for cell in code), place
+
+
 def test_lessons_are_trusted_and_a_damaged_one_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
     lesson, damaged = tmp_path / "lesson.ipynb", tmp_path / "damaged.ipynb"
