@@ -48,7 +48,7 @@ from transformers import (
 from course_lib.checkpoints import CheckpointError
 from course_lib.evaluation import Predict, scores
 from course_lib.meter import give_back_memory
-from course_lib.runs import History, check_finite, stop_between_steps
+from course_lib.runs import History, check_finite, in_bfloat16, quick_attention, stop_between_steps
 from course_lib.saving import (
     MARK,
     check_sealed,
@@ -98,22 +98,14 @@ class Recipe:
             (self.validations < 1, f"validations is {self.validations}: take 1 or more."),
             (self.patience < 1, f"patience is {self.patience}: take 1 or more."),
             (not 0 <= (self.dropout or 0) < 1, f"dropout is {self.dropout}: take a share below 1."),
-            (
-                self.precision not in ("auto", "bfloat16", "float32"),
-                f'precision is "auto", "bfloat16" or "float32", not {self.precision!r}.',
-            ),
         ]:
             if wrong:
                 raise ValueError(sentence)
+        self.bfloat16()  # complains of a wrong precision
 
     def bfloat16(self) -> bool:
-        """Whether to calculate in bfloat16, which is slow where it is only imitated."""
-        if self.precision != "auto":
-            return self.precision == "bfloat16"
-        if torch.cuda.is_available():
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        has = torch.cpu.get_capabilities()
-        return any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+        """Whether to calculate in bfloat16; see `in_bfloat16`."""
+        return in_bfloat16(self.precision)
 
     def order(self, lengths: Sequence[int]) -> list[int]:
         """The numbers of the sentences of all batches, one after the other.
@@ -204,7 +196,12 @@ def fine_tune(
             callbacks=[watch],
         )
         trainer.remove_callback(PrinterCallback)
-        with _prepared(model, recipe), watch.bar, stop_between_steps() as watch.stop:
+        with (
+            _prepared(model, recipe),
+            quick_attention(),
+            watch.bar,
+            stop_between_steps() as watch.stop,
+        ):
             _train(trainer, folder, start)
         del trainer
         gc.collect()  # of the optimizer's state, which is twice as large as the weights

@@ -4,12 +4,14 @@ import math
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @dataclass(repr=False)
@@ -95,3 +97,35 @@ def check_finite(name: str, value: Tensor, step: int) -> None:
             f"The {name} of step {step:,} is {value.item()}. The step was not taken: the model "
             f"has the weights from before it. {advice}"
         )
+
+
+def in_bfloat16(precision: str) -> bool:
+    """Whether to calculate with 16-bit numbers, where that is safe; the weights keep 32 bits.
+
+    Args:
+        precision: "float32", "bfloat16", or "auto": the latter where the processor has it, for
+            where it is only imitated it is slow.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if precision not in ("auto", "bfloat16", "float32"):
+        raise ValueError(f'precision is "auto", "bfloat16" or "float32", not {precision!r}.')
+    if precision != "auto":
+        return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities()
+    return any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+@contextmanager
+def quick_attention() -> Iterator[None]:
+    """On a processor, have torch's attention in its plain form, whose gradient takes less time.
+
+    For sentences as short as the course's, that is: the fused form is made for long ones, and
+    saves the memory of the weights, which is little here.
+    """
+    fused = torch.accelerator.current_accelerator(check_available=True) is not None
+    with nullcontext() if fused else sdpa_kernel(SDPBackend.MATH):
+        yield

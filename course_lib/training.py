@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm.auto import tqdm
 
-from course_lib.runs import History, check_finite, stop_between_steps
+from course_lib.runs import History, check_finite, in_bfloat16, quick_attention, stop_between_steps
 from course_lib.saving import (
     checkpoints_in,
     latest_checkpoint,
@@ -36,7 +36,7 @@ from course_lib.saving import (
 
 def adamw(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
     """AdamW with the β₂ of the Transformer's paper (arXiv:1706.03762, section 5.3)."""
-    return AdamW(parameters, lr=lr, betas=(0.9, 0.98))
+    return AdamW(parameters, lr=lr, betas=(0.9, 0.98), fused=True)
 
 
 def rate_share(step: int, steps: int, warmup: int) -> float:
@@ -59,6 +59,7 @@ def train(
     warmup: int | None = None,
     clip: float | None = 1.0,
     optimizer: Callable[..., Optimizer] = adamw,
+    precision: str = "float32",
     validate: Callable[[Any], float] | None = None,
     validate_every: int | None = None,
     patience: int | None = None,
@@ -77,12 +78,13 @@ def train(
         batches: `batches(epoch)` gives the batches of epoch 0, 1, ...: the same ones whenever it
             is asked for the same epoch, so shuffle with a generator seeded from the epoch.
         loss: `loss(model, batch)` gives one number with its gradient.  It moves the batch to the
-            model's device, and may use `torch.autocast`.
+            model's device.
         steps: how many batches to learn from.
         learning_rate: the highest; see `rate_share`.
         warmup: steps until it is reached; a tenth of all unless told.
         clip: the norm that longer gradients, of all weights together, are shortened to, or None.
         optimizer: called with the parameters that learn and `lr=learning_rate`.
+        precision: "float32", "bfloat16", or "auto", as in `runs.in_bfloat16`; for the loss.
         validate: `validate(model)` gives a number, the lower the better, say the loss on held-out
             sentences.  The model ends with the weights that were best.
         validate_every: steps between two validations.  The last step is always validated.
@@ -119,13 +121,14 @@ def train(
     run = _Run(model, optimizer(parameters, lr=learning_rate), History(steps))
     run.settings = {"steps": steps, "warmup": warmup, "clip": clip} | run.settings
     run.settings |= {"validate_every": validate_every, "patience": patience}
+    bfloat16 = run.settings["bfloat16"] = in_bfloat16(precision)
     highest = [group["lr"] for group in run.optimizer.param_groups]
     stream = run.start(batches, folder, resume)
     history, saved, began = run.history, len(run.history.losses), time.perf_counter()
 
     model.train()
     bar = tqdm(desc="training", total=steps, initial=saved, unit="step", disable=not progress)
-    with bar, stop_between_steps() as stop:
+    with bar, quick_attention(), stop_between_steps() as stop:
         for step in range(saved + 1, steps + 1):
             if stop.is_set() or history.stopped_improving(patience):
                 break
@@ -134,7 +137,8 @@ def train(
             for group, rate in zip(run.optimizer.param_groups, highest, strict=True):
                 group["lr"] = rate * share
             run.optimizer.zero_grad()
-            value = loss(model, run.batch)
+            with torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=bfloat16):
+                value = loss(model, run.batch)
             check_finite("loss", value, step)
             value.backward()
             norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf)

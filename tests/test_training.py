@@ -96,7 +96,7 @@ quiet = partial(train, progress=False)
 def test_it_is_the_loop_one_would_write_by_hand():
     model, by_hand = Network(dropout=0), Network(dropout=0)
     history = quiet(model, batches, loss, steps=10, warmup=4, learning_rate=0.01, clip=0.5)
-    optimizer = torch.optim.AdamW(by_hand.parameters(), betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(by_hand.parameters(), betas=(0.9, 0.98), fused=True)
     every = [*batches(0), *batches(1)]
     shares = [1 / 4, 2 / 4, 3 / 4, 1, 6 / 7, 5 / 7, 4 / 7, 3 / 7, 2 / 7, 1 / 7]
     losses = []
@@ -113,6 +113,33 @@ def test_it_is_the_loop_one_would_write_by_hand():
     assert history.learning_rates == pytest.approx([0.01 * share for share in shares])
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_loss_has_the_precision_asked_for_and_the_weights_keep_theirs(precision):
+    model, kinds = Network(), set()
+
+    def watched(model, batch):
+        logits = model(batch["x"])
+        kinds.add(logits.dtype)
+        return F.cross_entropy(logits, batch["y"])
+
+    history = quiet(model, batches, watched, steps=200, learning_rate=0.03, precision=precision)
+    assert kinds == {getattr(torch, precision)}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert history.recent_loss() < 0.5 < 4 < history.losses[0]
+
+
+def test_attention_is_plain_while_a_processor_learns():
+    fused = []
+
+    def watched(model, batch):
+        fused.append(torch.backends.cuda.flash_sdp_enabled())  # torch's name for it everywhere
+        return loss(model, batch)
+
+    quiet(Network().cpu(), batches, watched, steps=1)
+    assert fused == [torch.accelerator.is_available()]
+    assert torch.backends.cuda.flash_sdp_enabled()
 
 
 @pytest.mark.parametrize(
@@ -270,6 +297,7 @@ def test_a_validation_without_a_number_stops():
         ({"patience": 2}, "pass validate"),
         ({"validate": validate, "validate_every": 1, "patience": 0}, "patience is 0"),
         ({"save_every": 0}, "save_every is 0"),
+        ({"precision": "float16"}, "not 'float16'"),
         ({"resume": True}, "needs the folder"),
         ({"batches": [1, 2]}, "lambda epoch: batches"),
         ({"batches": lambda epoch: []}, r"batches\(0\) gave no batch"),
