@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm.auto import tqdm
 
+from course_lib.meter import give_back_memory
 from course_lib.runs import History, check_finite, in_bfloat16, quick_attention, stop_between_steps
 from course_lib.saving import (
     checkpoints_in,
@@ -164,6 +165,7 @@ def train(
             history.ending = f"It ended early: {patience} validations in a row brought no new best."
             bar.total = bar.n  # a bar that is not full looks like a failure
     run.optimizer.zero_grad()  # gives back the gradients' memory
+    give_back_memory()
     if run.best:
         model.load_state_dict(run.best)
     model.eval()

@@ -47,9 +47,10 @@ class Report:
         headline, accent, ground = LOOKS[self.status]
         ink = f"color:{INK};background-color:{ground};margin:0.5em 0"
         lead = f'<strong style="color:{accent};background-color:{ground}">{headline}.</strong> '
+        whole_words = ";white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
         parts = []
         for block in self.message.split("\n\n"):
-            tag, wrap = ("pre", ";white-space:pre-wrap") if block.startswith(" ") else ("p", "")
+            tag, wrap = ("pre", whole_words) if block.startswith(" ") else ("p", "")
             parts.append(f'<{tag} style="{ink}{wrap}">{lead}{escape(block)}</{tag}>')
             lead = ""
         box = f"{ink};border-left:6px solid {accent};padding:0.4em 1em;max-width:50em"

@@ -65,6 +65,8 @@ def test_a_wrong_answer_gets_its_own_sentence(cell, line, screenshots):
     (known,) = [m for m in lesson_08.causal.misconceptions if m.slug == WRONG[line]]
     assert said.startswith("Not yet.")
     assert " ".join(known.sentence.split()) in " ".join(said.split())
+    figures = cell.locator("[role=status] pre").first  # JupyterLab's own style breaks words
+    assert figures.evaluate("pre => getComputedStyle(pre).wordBreak") == "normal"
     cell.screenshot(path=screenshots / f"exercise_{WRONG[line]}.png")
 
 
