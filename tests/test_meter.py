@@ -1,3 +1,4 @@
+import os
 import platform
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import psutil
 import pytest
 
 from course_lib.meter import Meter, free_cores, give_back_memory
+from course_lib.runs import in_bfloat16
 
 WORK = """
 import time
@@ -75,3 +77,26 @@ def test_freed_memory_goes_back_to_the_system():
     give_back_memory()
     assert before - process.memory_info().rss > 150e6
     assert len(guard)
+
+
+@pytest.mark.skipif(not in_bfloat16("auto"), reason="without bfloat16 these kernels are not used")
+def test_torch_keeps_memory_for_few_shapes_of_input():
+    program = """
+import psutil, torch, course_lib
+layer = torch.nn.Linear(256, 1024)
+grown, process = [], psutil.Process()
+with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+    for tokens in range(1, 601):
+        layer(torch.ones(tokens, 256))
+        grown.append(process.memory_info().rss)
+print((grown[-1] - grown[99]) / 1e6)
+"""
+    grown = {}
+    for kept in ("64", "1024"):
+        caches = {"LRU_CACHE_CAPACITY": kept, "ONEDNN_PRIMITIVE_CACHE_CAPACITY": kept}
+        several = {} if kept == "64" else caches  # as the course sets it, or as torch does
+        environment = {k: v for k, v in os.environ.items() if k not in caches} | several
+        command = [sys.executable, "-c", program]
+        told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        grown[kept] = float(told.stdout)
+    assert grown["64"] < 0.5 * grown["1024"]

@@ -47,10 +47,10 @@ TRANSLATOR: dict[str, Any] = {
     "tied": True,
 }
 LANGUAGE_MODEL: dict[str, Any] = TRANSLATOR | {"num_layers": 3}
-# Of seeds 1 to 3, the translator that agrees best with the alignments of the validation split;
-# seed 0 was tried before them and left for its lower scores on the test splits.
+# Of seeds 1 and 2 the translator that agrees better with the alignments of the validation split.
+# (With 4,000 steps, seeds 1 to 3 translate 99.3 to 99.4 % of the usual test right.)
 SEEDS = {"translator": 2, "language_model": 0}
-STEPS = {"translator": 4000, "language_model": 2000}
+STEPS = {"translator": 6000, "language_model": 2000}
 
 
 def next_word_loss(logits: Tensor, labels: Tensor) -> Tensor:
