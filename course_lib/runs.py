@@ -1,4 +1,4 @@
-"""What every training run has: a history, a stop button, and an eye on its numbers."""
+"""What every training run has: a history, a stop button, an eye on its numbers, and its speed."""
 
 import math
 import signal
@@ -100,7 +100,9 @@ def check_finite(name: str, value: Tensor, step: int) -> None:
 
 
 def in_bfloat16(precision: str) -> bool:
-    """Whether to calculate with 16-bit numbers, where that is safe; the weights keep 32 bits.
+    """Whether `torch.autocast` is to calculate in bfloat16, 16 bits for a number instead of 32.
+
+    The model's weights keep their 32 bits, and so do sums that would suffer, such as the loss.
 
     Args:
         precision: "float32", "bfloat16", or "auto": the latter where the processor has it, for
@@ -123,8 +125,8 @@ def in_bfloat16(precision: str) -> bool:
 def quick_attention() -> Iterator[None]:
     """On a processor, have torch's attention in its plain form, whose gradient takes less time.
 
-    For sentences as short as the course's, that is: the fused form is made for long ones, and
-    saves the memory of the weights, which is little here.
+    For sentences as short as the course's, that is: the fused form is made for long ones,
+    whose attention weights, (N, H, L, L), would fill the memory.
     """
     fused = torch.accelerator.current_accelerator(check_available=True) is not None
     with nullcontext() if fused else sdpa_kernel(SDPBackend.MATH):

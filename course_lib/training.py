@@ -121,8 +121,8 @@ def train(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     run = _Run(model, optimizer(parameters, lr=learning_rate), History(steps))
     run.settings = {"steps": steps, "warmup": warmup, "clip": clip} | run.settings
-    run.settings |= {"validate_every": validate_every, "patience": patience}
-    bfloat16 = run.settings["bfloat16"] = in_bfloat16(precision)
+    bfloat16 = in_bfloat16(precision)
+    run.settings |= {"validate_every": validate_every, "patience": patience, "bfloat16": bfloat16}
     highest = [group["lr"] for group in run.optimizer.param_groups]
     stream = run.start(batches, folder, resume)
     history, saved, began = run.history, len(run.history.losses), time.perf_counter()

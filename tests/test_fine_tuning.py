@@ -157,7 +157,13 @@ def test_it_learns(precision, tmp_path):
     model.bert.layers[0].norm1.weight.requires_grad_(False)
     kinds = set()
     model.fc_out.register_forward_hook(lambda module, x, y: kinds.add((model.training, y.dtype)))
-    model.on_step = lambda step: learnt.append(model.bert.layers[0].norm1.weight.requires_grad)
+    fused = set()  # forms of attention; on a processor the plain one is quicker
+
+    def on_step(step):
+        learnt.append(model.bert.layers[0].norm1.weight.requires_grad)
+        fused.add(torch.backends.cuda.flash_sdp_enabled())  # torch's name for it everywhere
+
+    model.on_step = on_step
     recipe = replace(RECIPE, precision=precision)
     _, history = run(tmp_path, model=model, recipe=recipe)
     assert history.validations[12] < 0.4 < 0.6 < history.validations[3]
@@ -169,6 +175,7 @@ def test_it_learns(precision, tmp_path):
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
     assert frozen == ["bert.layers.0.norm1.weight"]
     assert learnt == [False] * STEPS
+    assert fused == {torch.accelerator.is_available()}
     assert model.forward.__func__ is Classifier.forward
     assert model(*encode(["good film"]).values()).dtype == torch.float32
     assert all(w.dtype == torch.float32 for w in model.state_dict().values())

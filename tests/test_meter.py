@@ -94,8 +94,8 @@ print((grown[-1] - grown[99]) / 1e6)
     grown = {}
     for kept in ("64", "1024"):
         caches = {"LRU_CACHE_CAPACITY": kept, "ONEDNN_PRIMITIVE_CACHE_CAPACITY": kept}
-        several = {} if kept == "64" else caches  # as the course sets it, or as torch does
-        environment = {k: v for k, v in os.environ.items() if k not in caches} | several
+        chosen = {} if kept == "64" else caches  # what the course sets, or what torch would
+        environment = {k: v for k, v in os.environ.items() if k not in caches} | chosen
         command = [sys.executable, "-c", program]
         told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         grown[kept] = float(told.stdout)

@@ -522,6 +522,7 @@ def test_resume_without_a_checkpoint_starts_and_says_so(tmp_path, capsys, unbrok
         ({"clip": None}, "clip was 1.0 and is now None"),
         ({"validate_every": 6}, "validate_every was 5 and is now 6"),
         ({"patience": 2}, "patience was None and is now 2"),
+        ({"precision": "bfloat16"}, "bfloat16 was False and is now True"),
         ({"optimizer": torch.optim.SGD}, "optimizer was AdamW and is now SGD"),
         ({"optimizer": torch.optim.AdamW}, r"betas was \[\(0.9, 0.98\)\] and is now"),
         ({"batches": partial(batches, seed=1)}, "gives other batches now"),
