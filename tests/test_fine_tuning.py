@@ -1129,7 +1129,7 @@ def test_online_it_takes_another_checkpoint_and_other_data_by_name(tmp_path):
     _, revision, files = PUBLISHED["bert-base-uncased"]
     files = {file: saving.sha256((bert / file).read_bytes()) for file in files}
     known = json.dumps(["google-bert/bert-base-uncased", revision, files])
-    words = ["--checkpoint", "bert-base-uncased", "--data", "stanfordnlp/sst2", "--epochs", "1"]
+    words = ["--checkpoint", "bert-base-uncased", "--data", "stanfordnlp/sst2", "--epochs", "2"]
     environment = {"HF_HOME": str(home), "HF_HUB_OFFLINE": ""}
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "COURSE_"))}
     with LoopbackHub() as hub:
