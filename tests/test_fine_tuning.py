@@ -205,6 +205,19 @@ def test_the_recipe_s_dropout_holds_while_it_learns(dropout, seen, tmp_path):
     assert {drop.p for drop in drops} == {0.1}
 
 
+def test_a_batch_in_pieces_is_learnt_from_as_a_whole(tmp_path, monkeypatch):
+    recipe = replace(RECIPE, dropout=0.0)
+    whole, cut = Classifier(), Classifier()
+    _, history = run(tmp_path / "whole", model=whole, recipe=recipe)
+    monkeypatch.setattr(fine_tuning, "PIECE", 20)
+    _, other = run(tmp_path / "cut", model=cut, recipe=recipe)
+    assert (whole.steps, len(other.losses)) == (STEPS, STEPS)
+    assert cut.steps > STEPS
+    assert other.losses == pytest.approx(history.losses, abs=1e-5)
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(cut.state_dict()[name], weight, atol=1e-4, rtol=1e-3)
+
+
 def test_it_ends_early_with_the_best_weights_and_not_the_last(tmp_path):
     recipe = replace(RECIPE, patience=2)
     weights, history = run(tmp_path, recipe=recipe, validation=FLIPPED)
